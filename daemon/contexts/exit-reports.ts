@@ -1,0 +1,43 @@
+import type { WaitResult } from '../drivers/driver.js'
+import type { ExitReport } from '../schemas/context.js'
+import { rebootName } from '../vocabulary/reboot.js'
+import { signalName } from '../vocabulary/signals.js'
+
+const KEPT_MS = 10 * 60 * 1000
+const KEPT_MAX = 4096
+
+/** Splits a wait(2) status word. */
+export function decodeStatus(status: number): { exit_code: number | null; term_signal: string | null } {
+  const signal = status & 0x7f
+  return signal === 0
+    ? { exit_code: (status >> 8) & 0xff, term_signal: null }
+    : { exit_code: null, term_signal: signalName(signal) }
+}
+
+export function exitReport(xid: number, result: WaitResult): ExitReport {
+  return {
+    xid,
+    reboot_cmd: rebootName(result.reboot_cmd) ?? null,
+    ...decodeStatus(result.exit_code),
+    raw_status: result.exit_code
+  }
+}
+
+/** Reports of dead contexts, for those who ask late. */
+export class ExitReports {
+  readonly #reports = new Map<number, { report: ExitReport; at: number }>()
+
+  add(report: ExitReport, now = Date.now()): void {
+    this.#reports.delete(report.xid) // a Map keeps the order of insertion: the oldest comes first
+    this.#reports.set(report.xid, { report, at: now })
+    for (const [xid, { at }] of this.#reports) {
+      if (this.#reports.size <= KEPT_MAX && now - at <= KEPT_MS) break
+      this.#reports.delete(xid)
+    }
+  }
+
+  get(xid: number, now = Date.now()): ExitReport | undefined {
+    const kept = this.#reports.get(xid)
+    return kept && now - kept.at <= KEPT_MS ? kept.report : undefined
+  }
+}

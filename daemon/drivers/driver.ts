@@ -1,0 +1,147 @@
+/**
+ * What every driver does: the 15 calls of libvserver's context API under their own names, plus what the API
+ * needs beyond them. Words are 64-bit BigInts. A call that fails throws CallError.
+ *
+ * Reads of words and names answer at once, because hot GETs call them; the rest may take its time.
+ */
+import type { UnameField } from '../vocabulary/uname.js'
+import type { BcapsAbi } from '../vocabulary/bcaps.js'
+import type { Treatment, VocabularyKind } from '../vocabulary/treatment.js'
+
+export type DriverName = 'vserver' | 'namespaces' | 'memory'
+
+/** What a started process is, as libvserver leaves it to the caller of vx_migrate. */
+export interface ProcessSpec {
+  /** At least one string, none with a NUL. argv[0] without a slash is searched along PATH of `env`. */
+  argv: string[]
+  /** The whole environment. */
+  env: Record<string, string>
+  /** Absolute, inside the guest. */
+  cwd: string
+  uid: number
+  gid: number
+  groups: number[]
+}
+
+export interface MigrateData {
+  /** VXM_* word. */
+  flags: bigint
+  process: ProcessSpec
+  /** Collect output and wait for the end; bytes kept of each stream. */
+  capture?: { limit: number; stdin?: string }
+  /** Milliseconds after which the process and its group get SIGKILL. */
+  timeoutMs?: number
+}
+
+export interface Captured {
+  /** wait(2) status word. */
+  status: number
+  stdout: string
+  stderr: string
+  /** A stream went over the limit. */
+  truncated: boolean
+  timedOut: boolean
+}
+
+export interface Migrated {
+  /** Host pid. */
+  pid: number
+  captured?: Captured
+}
+
+export interface FlagsData {
+  flags: bigint
+  mask: bigint
+}
+
+export interface Stat {
+  /** Uses of the context: its own, one for each waiter. */
+  usecnt: number
+  /** Tasks, and one more reference while PERSISTENT is set, as the kernel counts. */
+  tasks: number
+  nr_threads: number
+  nr_running: number
+  nr_unintr: number
+  nr_onhold: number
+  /** Null where the driver cannot count (vocabulary kind `stat`). */
+  nr_forks: number | null
+  load: [number, number, number] | null
+  /** Nanoseconds. */
+  offset: bigint
+  uptime: bigint
+}
+
+export interface WaitResult {
+  /** LINUX_REBOOT_CMD_* word, 0 for none. */
+  reboot_cmd: number
+  /** wait(2) status word of init, or of the last task. */
+  exit_code: number
+}
+
+export interface Process {
+  /** Host pid; in the guest's own numbering `nspid`. */
+  pid: number
+  ppid: number
+  nspid: number
+  comm: string
+  /** One letter of proc(5). */
+  state: string
+  /** ISO 8601. */
+  started_at: string
+}
+
+/** What a driver keeps of a context beside the words and names. */
+export interface ContextDetails {
+  root: string | null
+  /** ISO 8601. */
+  created_at: string
+  /** At least one guest process is alive. */
+  populated: boolean
+}
+
+type Answer<T> = T | Promise<T>
+
+export interface Driver {
+  readonly name: DriverName
+  /** Which numbers CAP_* names have. */
+  readonly bcapsAbi: BcapsAbi
+  /** One line for people: kernel, mount, version. */
+  readonly about: string
+  treatment(kind: VocabularyKind, name: string): Treatment
+
+  /** EINVAL: xid out of 2..65535. EEXIST. ENOTDIR, ENOENT, ELOOP: the root. */
+  vx_create(xid: number, data: { flags: bigint; root?: string }): Answer<void>
+  /** ESRCH; EACCES: private or not administrable; EFAULT: shutting down; any errno of the exec. */
+  vx_migrate(xid: number, data: MigrateData): Promise<Migrated>
+  /** ESRCH. pid 0 is the caller. */
+  vx_task_xid(pid: number): number
+  vx_info(xid: number): { xid: number; initpid: number }
+  vx_stat(xid: number): Answer<Stat>
+  vx_bcaps_get(xid: number): bigint
+  vx_bcaps_set(xid: number, data: FlagsData): Answer<void>
+  vx_ccaps_get(xid: number): bigint
+  vx_ccaps_set(xid: number, data: FlagsData): Answer<void>
+  /** The mask has the bits that may still be changed. */
+  vx_flags_get(xid: number): FlagsData
+  vx_flags_set(xid: number, data: FlagsData): Answer<void>
+  /** EINVAL where the kernel has no such field. */
+  vx_uname_get(xid: number, field: UnameField): string
+  vx_uname_set(xid: number, field: UnameField, value: string): Answer<void>
+  /** pid 0: every process; -1: every one but init; 1: init; else that host pid. ESRCH when there is none. */
+  vx_kill(xid: number, pid: number, signal: number): Answer<void>
+  /** Resolves when the context is dead and gone. Rejects with CallError EINTR when `signal` aborts. */
+  vx_wait(xid: number, signal: AbortSignal): Promise<WaitResult>
+
+  /** xids in ascending order. */
+  list(): number[]
+  details(xid: number): ContextDetails
+  processes(xid: number): Promise<Process[]>
+  /** Grows with every change of the context, so that a rendering can be kept; undefined: never keep one. */
+  revision(xid: number): number | undefined
+  /** Called once for every context that has died, before its waiters hear of it. */
+  onDeath: ((xid: number, result: WaitResult) => void) | undefined
+  /** Called for a failure that belongs to no call, such as a directory that cannot be removed. */
+  onError: ((error: unknown) => void) | undefined
+  /** Releases what the driver holds. Guests go on running. */
+  close(): Promise<void>
+}

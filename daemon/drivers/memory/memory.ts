@@ -1,0 +1,348 @@
+import { realpathSync, statSync } from 'node:fs'
+import { hostname, machine, release, type, version } from 'node:os'
+import { basename } from 'node:path'
+import { PERSISTENT, STATE_INIT, STATE_SETUP } from '../../vocabulary/flags.js'
+import { SET_INIT } from '../../vocabulary/migrate.js'
+import { SIGKILL, endsByDefault } from '../../vocabulary/signals.js'
+import type { UnameField } from '../../vocabulary/uname.js'
+import type { Treatment, VocabularyKind } from '../../vocabulary/treatment.js'
+import { WORD_MAX } from '../../vocabulary/word.js'
+import type {
+  ContextDetails,
+  Driver,
+  FlagsData,
+  MigrateData,
+  Migrated,
+  Process,
+  Stat,
+  WaitResult
+} from '../driver.js'
+import { CallError } from '../errors.js'
+import * as rules from '../rules.js'
+import { treatmentOf, type TreatmentTable } from '../treatments.js'
+import { Waiters } from '../waiters.js'
+import { behaviourOf } from './programs.js'
+
+interface ModelProcess {
+  pid: number
+  nspid: number
+  comm: string
+  startedAt: number
+  stdout: string
+  timer?: NodeJS.Timeout
+  ended: Promise<number>
+  end: (status: number) => void
+}
+
+interface ModelContext {
+  xid: number
+  flags: bigint
+  bcaps: bigint
+  ccaps: bigint
+  uname: Record<UnameField, string>
+  root: string | null
+  createdAt: number
+  processes: Map<number, ModelProcess>
+  initpid: number
+  forks: number
+  lastStatus: number
+  waiters: Waiters
+  revision: number
+}
+
+/** The kernel itself keeps every word and acts on few; the model has no kernel to act on the rest. */
+const treatments: TreatmentTable = {
+  flags: {
+    '*': 'recorded',
+    PERSISTENT: 'enforced',
+    INFO_PRIVATE: 'enforced',
+    STATE_SETUP: 'enforced',
+    STATE_INIT: 'enforced',
+    STATE_ADMIN: 'enforced'
+  },
+  ccaps: { '*': 'recorded' },
+  bcaps: { '*': 'recorded' },
+  migrate: { '*': 'enforced' },
+  uname: { '*': 'enforced' },
+  stat: { '*': 'enforced', load: 'unsupported' },
+  process: {
+    '*': 'enforced',
+    stdin: 'recorded',
+    user: 'recorded',
+    cwd: 'recorded',
+    env: 'recorded'
+  }
+}
+
+/** Model pids start above any pid of Linux (PID_MAX_LIMIT, 2^22), so that they are never taken for a real one. */
+const FIRST_PID = 2 ** 22 + 1
+
+/** A model of the calls' rules without processes, for panel developers and tests. */
+export class MemoryDriver implements Driver {
+  readonly name = 'memory'
+  readonly bcapsAbi = 'vs2.3'
+  readonly about = 'a model without processes; nothing runs'
+  onDeath: Driver['onDeath']
+  onError: Driver['onError']
+
+  readonly #contexts = new Map<number, ModelContext>()
+  #lastPid = FIRST_PID
+  #revision = 0
+
+  treatment(kind: VocabularyKind, name: string): Treatment {
+    return treatmentOf(treatments, kind, name)
+  }
+
+  vx_create(xid: number, data: { flags: bigint; root?: string }): void {
+    rules.checkXid(xid, 'vx_create')
+    if (this.#contexts.has(xid)) throw new CallError('EEXIST', 'vx_create', `context ${xid} exists`)
+    if (data.root !== undefined) checkRoot(data.root)
+    this.#contexts.set(xid, {
+      xid,
+      flags: data.flags,
+      bcaps: WORD_MAX,
+      ccaps: 0n,
+      uname: {
+        context: '',
+        sysname: type(),
+        nodename: hostname(),
+        release: release(),
+        version: version(),
+        machine: machine(),
+        domainname: '(none)'
+      },
+      root: data.root ?? null,
+      createdAt: Date.now(),
+      processes: new Map(),
+      initpid: 0,
+      forks: 0,
+      lastStatus: 0,
+      waiters: new Waiters(),
+      revision: ++this.#revision
+    })
+  }
+
+  async vx_migrate(xid: number, data: MigrateData): Promise<Migrated> {
+    const context = this.#find(xid, 'vx_migrate')
+    rules.requireEnter(context.flags, xid, 'vx_migrate')
+    const behaviour = behaviourOf(data.process, context.root, {
+      nodename: context.uname.nodename,
+      stdin: data.capture?.stdin ?? ''
+    })
+    const process = this.#start(context, data)
+    process.stdout = behaviour.stdout ?? ''
+    if (behaviour.after !== undefined) {
+      const status = (behaviour.exitCode ?? 0) << 8
+      process.timer = setTimeout(() => { this.#end(context, process, status) }, behaviour.after)
+    }
+    let timedOut = false
+    const timeout =
+      data.timeoutMs &&
+      setTimeout(() => {
+        timedOut = true
+        this.#end(context, process, SIGKILL)
+      }, data.timeoutMs)
+    if (!data.capture) {
+      void process.ended.then(() => { clearTimeout(timeout || undefined) })
+      return { pid: process.pid }
+    }
+    const status = await process.ended
+    clearTimeout(timeout || undefined)
+    const stdout = process.stdout.slice(0, data.capture.limit)
+    return {
+      pid: process.pid,
+      captured: { status, stdout, stderr: '', truncated: stdout.length < process.stdout.length, timedOut }
+    }
+  }
+
+  vx_task_xid(pid: number): number {
+    if (pid === 0) return 0
+    for (const context of this.#contexts.values()) if (context.processes.has(pid)) return context.xid
+    if (statSync(`/proc/${pid}`, { throwIfNoEntry: false })) return 0
+    throw new CallError('ESRCH', 'vx_task_xid', `there is no process ${pid}`)
+  }
+
+  vx_info(xid: number): { xid: number; initpid: number } {
+    return { xid, initpid: this.#find(xid, 'vx_info').initpid }
+  }
+
+  vx_stat(xid: number): Stat {
+    const context = this.#find(xid, 'vx_stat')
+    return {
+      usecnt: 1 + context.waiters.size,
+      tasks: context.processes.size + (context.flags & PERSISTENT ? 1 : 0),
+      nr_threads: context.processes.size,
+      nr_running: 0,
+      nr_unintr: 0,
+      nr_onhold: 0,
+      nr_forks: context.forks,
+      load: null,
+      offset: 0n,
+      uptime: BigInt(Date.now() - context.createdAt) * 1_000_000n
+    }
+  }
+
+  vx_bcaps_get(xid: number): bigint {
+    return this.#find(xid, 'vx_bcaps_get').bcaps
+  }
+
+  vx_bcaps_set(xid: number, data: FlagsData): void {
+    const context = this.#administrable(xid, 'vx_bcaps_set')
+    context.bcaps = rules.replaceBits(context.bcaps, data)
+    this.#touch(context)
+  }
+
+  vx_ccaps_get(xid: number): bigint {
+    return this.#find(xid, 'vx_ccaps_get').ccaps
+  }
+
+  vx_ccaps_set(xid: number, data: FlagsData): void {
+    const context = this.#administrable(xid, 'vx_ccaps_set')
+    context.ccaps = rules.replaceBits(context.ccaps, data)
+    this.#touch(context)
+  }
+
+  vx_flags_get(xid: number): FlagsData {
+    const { flags } = this.#find(xid, 'vx_flags_get')
+    return { flags, mask: rules.changeableFlags(flags) }
+  }
+
+  vx_flags_set(xid: number, data: FlagsData): void {
+    const context = this.#administrable(xid, 'vx_flags_set')
+    context.flags = rules.changeFlags(context.flags, data)
+    this.#touch(context)
+    this.#removeWhenDead(context)
+  }
+
+  vx_uname_get(xid: number, field: UnameField): string {
+    rules.checkField(field, 'vx_uname_get')
+    return this.#find(xid, 'vx_uname_get').uname[field]
+  }
+
+  vx_uname_set(xid: number, field: UnameField, value: string): void {
+    rules.checkField(field, 'vx_uname_set')
+    const context = this.#administrable(xid, 'vx_uname_set')
+    context.uname[field] = value
+    this.#touch(context)
+  }
+
+  vx_kill(xid: number, pid: number, signal: number): void {
+    const context = this.#find(xid, 'vx_kill')
+    rules.checkSignal(signal, 'vx_kill')
+    if (pid !== 1) rules.requireAdmin(context.flags, xid, 'vx_kill')
+    const targets = [...context.processes.values()].filter((process) => {
+      if (pid === 0) return true
+      if (pid === -1) return process.pid !== context.initpid
+      return process.pid === (pid === 1 ? context.initpid : pid)
+    })
+    if (targets.length === 0) throw new CallError('ESRCH', 'vx_kill', `context ${xid} has no process for pid ${pid}`)
+    const sent = pid === 1 ? rules.signalToInit(context.flags, context.processes.size, signal) : signal
+    if (!endsByDefault(sent)) return
+    for (const process of targets) this.#end(context, process, sent)
+  }
+
+  async vx_wait(xid: number, signal: AbortSignal): Promise<WaitResult> {
+    return this.#find(xid, 'vx_wait').waiters.wait(signal)
+  }
+
+  list(): number[] {
+    return [...this.#contexts.keys()].sort((a, b) => a - b)
+  }
+
+  details(xid: number): ContextDetails {
+    const context = this.#find(xid, 'details')
+    return {
+      root: context.root,
+      created_at: new Date(context.createdAt).toISOString(),
+      populated: context.processes.size > 0
+    }
+  }
+
+  async processes(xid: number): Promise<Process[]> {
+    return [...this.#find(xid, 'processes').processes.values()].map((process) => ({
+      pid: process.pid,
+      ppid: 0,
+      nspid: process.nspid,
+      comm: process.comm,
+      state: 'S',
+      started_at: new Date(process.startedAt).toISOString()
+    }))
+  }
+
+  revision(xid: number): number {
+    return this.#find(xid, 'revision').revision
+  }
+
+  async close(): Promise<void> {
+    for (const context of this.#contexts.values())
+      for (const process of context.processes.values()) clearTimeout(process.timer)
+  }
+
+  #find(xid: number, call: string): ModelContext {
+    const context = this.#contexts.get(xid)
+    if (!context) throw rules.noSuchContext(xid, call)
+    return context
+  }
+
+  #administrable(xid: number, call: string): ModelContext {
+    const context = this.#find(xid, call)
+    rules.requireAdmin(context.flags, xid, call)
+    return context
+  }
+
+  #touch(context: ModelContext): void {
+    context.revision = ++this.#revision
+  }
+
+  #start(context: ModelContext, data: MigrateData): ModelProcess {
+    let end: (status: number) => void = () => undefined
+    const ended = new Promise<number>((resolve) => { end = resolve })
+    const process: ModelProcess = {
+      pid: ++this.#lastPid,
+      nspid: data.flags & SET_INIT ? 1 : ++context.forks + 1,
+      comm: basename(data.process.argv[0] ?? '').slice(0, 15),
+      startedAt: Date.now(),
+      stdout: '',
+      ended,
+      end
+    }
+    context.processes.set(process.pid, process)
+    // No guest code ever runs with STATE_SETUP set; becoming init is what clears STATE_INIT.
+    context.flags &= ~STATE_SETUP
+    if (data.flags & SET_INIT) {
+      context.initpid = process.pid
+      context.flags &= ~STATE_INIT
+    }
+    this.#touch(context)
+    return process
+  }
+
+  #end(context: ModelContext, process: ModelProcess, status: number): void {
+    if (!context.processes.delete(process.pid)) return
+    clearTimeout(process.timer)
+    if (process.pid === context.initpid) context.initpid = 0
+    context.lastStatus = status
+    process.end(status)
+    this.#touch(context)
+    this.#removeWhenDead(context)
+  }
+
+  #removeWhenDead(context: ModelContext): void {
+    if (context.processes.size > 0 || context.flags & PERSISTENT) return
+    this.#contexts.delete(context.xid)
+    const result = { reboot_cmd: 0, exit_code: context.lastStatus }
+    this.onDeath?.(context.xid, result)
+    context.waiters.finish(result)
+  }
+}
+
+function checkRoot(root: string): void {
+  try {
+    if (!statSync(root).isDirectory()) throw new CallError('ENOTDIR', 'openat2', `${root} is no directory`)
+    if (realpathSync(root) !== root.replace(/(?<=.)\/+$/, ''))
+      throw new CallError('ELOOP', 'openat2', `${root} is reached through a symbolic link`)
+  } catch (error) {
+    if (error instanceof CallError) throw error
+    throw new CallError((error as NodeJS.ErrnoException).code ?? 'EIO', 'openat2', root)
+  }
+}

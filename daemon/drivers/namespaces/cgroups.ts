@@ -1,0 +1,113 @@
+/** Where contexts live: one cgroup v2 directory each, below `<mount>/contextd/contexts`. */
+import { closeSync, constants, mkdirSync, openSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
+import { CallError } from '../errors.js'
+import { native } from '../native.js'
+
+interface Cgroup2Mount {
+  /** Directory of the hierarchy that is mounted. */
+  root: string
+  path: string
+}
+
+/** mountinfo escapes space, tab, newline and backslash as octal (proc(5)). */
+const unescape = (text: string) => text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)))
+
+/** The cgroup2 mounts, unified or beside v1 ones, of /proc/self/mountinfo (proc(5)). */
+export function cgroup2Mounts(mountinfo = readFileSync('/proc/self/mountinfo', 'utf8')): Cgroup2Mount[] {
+  return mountinfo.split('\n').flatMap((line) => {
+    const [fields = '', filesystem = ''] = line.split(' - ')
+    const [, , , root = '', path = ''] = fields.split(' ')
+    return filesystem.startsWith('cgroup2 ') ? [{ root: unescape(root), path: unescape(path) }] : []
+  })
+}
+
+/** The directory all contexts are in, held by a lock: two daemons must not manage the same contexts. */
+export class CgroupHome {
+  readonly contexts: string
+  readonly #prefix: string
+  readonly #lock: number
+
+  /**
+   * @param root directory inside a cgroup2 mount; default `<first mount>/contextd`. Made when missing.
+   * @throws CallError naming what is missing: no mount, no permission, an old kernel, another daemon
+   */
+  constructor(root?: string) {
+    const mounts = cgroup2Mounts()
+    const path = root === undefined ? defaultRoot(mounts) : resolve(root)
+    const mount = mounts.find((candidate) => path === candidate.path || path.startsWith(`${candidate.path}/`))
+    if (!mount) throw new CallError('ENOENT', 'mkdir', `${path} is not inside a cgroup2 mount (/proc/self/mountinfo)`)
+    this.contexts = join(path, 'contexts')
+    this.#prefix = `0::${join(mount.root, relative(mount.path, this.contexts))}/`
+    withErrno('mkdir', this.contexts, () => mkdirSync(this.contexts, { recursive: true, mode: 0o755 }))
+    withErrno('open', join(this.contexts, 'cgroup.kill'), () => {
+      // cgroup.kill is what this driver needs of Linux 5.14.
+      closeSync(openSync(join(this.contexts, 'cgroup.kill'), 'w'))
+    })
+    this.#lock = withErrno('open', path, () => openSync(path, constants.O_RDONLY | constants.O_DIRECTORY))
+    if (!native.tryLock(this.#lock)) {
+      closeSync(this.#lock)
+      throw new CallError('EWOULDBLOCK', 'flock', `another contextd manages ${path}; give this one its own --cgroup-root`)
+    }
+  }
+
+  path(xid: number): string {
+    return join(this.contexts, String(xid))
+  }
+
+  /** How /proc/PID/cgroup names the context's cgroup. */
+  line(xid: number): string {
+    return `${this.#prefix}${xid}`
+  }
+
+  /** The xid a process's /proc/PID/cgroup belongs to, 0 for the host. */
+  xidOf(cgroup: string): number {
+    for (const line of cgroup.split('\n'))
+      if (line.startsWith(this.#prefix)) return parseInt(line.slice(this.#prefix.length), 10)
+    return 0
+  }
+
+  xids(): number[] {
+    return readdirSync(this.contexts, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && /^[1-9]\d*$/.test(entry.name))
+      .map((entry) => Number(entry.name))
+      .sort((a, b) => a - b)
+  }
+
+  close(): void {
+    closeSync(this.#lock)
+  }
+}
+
+function defaultRoot(mounts: Cgroup2Mount[]): string {
+  const [mount] = mounts
+  if (!mount) throw new CallError('ENOENT', 'mount', 'no cgroup2 filesystem is mounted (/proc/self/mountinfo)')
+  return join(mount.path, 'contextd')
+}
+
+/** Node's file system errors as CallErrors. */
+export function withErrno<T>(call: string, path: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    const { code, syscall } = error as NodeJS.ErrnoException
+    if (code === undefined) throw error
+    throw new CallError(code, syscall ?? call, path)
+  }
+}
+
+/** True while a process that is not a zombie is in the cgroup or below it. */
+export function isPopulated(path: string): boolean {
+  return /^populated 1$/m.test(readFileSync(join(path, 'cgroup.events'), 'utf8'))
+}
+
+/** SIGKILL for everything in the cgroup and below it, forks in flight included (cgroup.kill, Linux 5.14). */
+export function killAll(path: string): void {
+  withErrno('write', join(path, 'cgroup.kill'), () => { writeFileSync(join(path, 'cgroup.kill'), '1') })
+}
+
+/** Removes the directory and what a guest has made below it. EBUSY while a process is left. */
+export function removeTree(path: string): void {
+  for (const entry of readdirSync(path, { withFileTypes: true })) if (entry.isDirectory()) removeTree(join(path, entry.name))
+  rmdirSync(path)
+}

@@ -1,0 +1,481 @@
+import { closeSync, mkdirSync, readFileSync, watch } from 'node:fs'
+import { hostname, machine, release, type, version } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { bcapsFor } from '../../vocabulary/bcaps.js'
+import { STATE_INIT, STATE_SETUP } from '../../vocabulary/flags.js'
+import { SET_INIT } from '../../vocabulary/migrate.js'
+import { SIGKILL } from '../../vocabulary/signals.js'
+import type { UnameField } from '../../vocabulary/uname.js'
+import type { Treatment, VocabularyKind } from '../../vocabulary/treatment.js'
+import { WORD_MAX } from '../../vocabulary/word.js'
+import type {
+  ContextDetails,
+  Driver,
+  FlagsData,
+  MigrateData,
+  Migrated,
+  Process,
+  Stat,
+  WaitResult
+} from '../driver.js'
+import { CallError } from '../errors.js'
+import { native } from '../native.js'
+import * as rules from '../rules.js'
+import { treatmentOf } from '../treatments.js'
+import { CgroupHome, isPopulated, killAll, removeTree, withErrno } from './cgroups.js'
+import { Context, type Pid1 } from './context.js'
+import { LauncherImage, type LauncherSpec } from './launcher.js'
+import { guestProcesses } from './procfs.js'
+import { treatments } from './treatments.js'
+
+const SYS_ADMIN = bcapsFor('linux').bit('SYS_ADMIN')
+/** How long processes that were killed may take to be gone before a directory is given up on. */
+const REMOVE_TIMEOUT_MS = 10_000
+
+/** Contexts on a stock kernel: a cgroup v2 directory each, namespaces while a process runs. */
+export class NamespacesDriver implements Driver {
+  readonly name = 'namespaces'
+  readonly bcapsAbi = 'linux'
+  readonly about: string
+  onDeath: Driver['onDeath']
+  onError: Driver['onError']
+
+  readonly #home: CgroupHome
+  readonly #image: LauncherImage
+  readonly #contexts = new Map<number, Context>()
+  readonly #closing = new AbortController()
+  #sorted: number[] | undefined
+  #revision = 0
+
+  private constructor(home: CgroupHome, image: LauncherImage) {
+    this.#home = home
+    this.#image = image
+    this.about = `Linux ${release()}, contexts in ${home.contexts}`
+  }
+
+  /**
+   * Probes, adopts the contexts that are there, and clears away half-made ones.
+   * @param root cgroup directory for contexts (CgroupHome)
+   * @throws CallError naming the call that this user or kernel refuses
+   */
+  static async open(root?: string): Promise<NamespacesDriver> {
+    const home = new CgroupHome(root)
+    try {
+      const driver = new NamespacesDriver(home, new LauncherImage())
+      await driver.#image.start({ mode: 'probe' }, home.contexts).started
+      for (const xid of home.xids()) await driver.#adopt(xid)
+      return driver
+    } catch (error) {
+      home.close()
+      throw error
+    }
+  }
+
+  treatment(kind: VocabularyKind, name: string): Treatment {
+    return treatmentOf(treatments, kind, name)
+  }
+
+  vx_create(xid: number, data: { flags: bigint; root?: string }): void {
+    rules.checkXid(xid, 'vx_create')
+    if (this.#contexts.has(xid)) throw new CallError('EEXIST', 'vx_create', `context ${xid} exists`)
+    if (data.root !== undefined) native.checkRoot(data.root)
+    const context = new Context(xid, this.#home.path(xid), this.#home.line(xid))
+    withErrno('mkdir', context.path, () => mkdirSync(context.path, { mode: 0o755 }))
+    context.flags = data.flags
+    context.bcaps = WORD_MAX
+    context.root = data.root ?? null
+    context.createdAt = new Date().toISOString()
+    try {
+      context.saveNew()
+    } catch (error) {
+      removeTree(context.path)
+      throw error
+    }
+    this.#add(context)
+  }
+
+  async vx_migrate(xid: number, data: MigrateData): Promise<Migrated> {
+    const context = this.#find(xid, 'vx_migrate')
+    rules.requireEnter(context.flags, xid, 'vx_migrate')
+    if (data.flags & SET_INIT) return { pid: await this.#startInit(context, data) }
+    for (let attempt = 1; ; attempt++) {
+      const pid1 = await this.#ensurePid1(context)
+      try {
+        return await this.#join(context, pid1, data)
+      } catch (error) {
+        // The reaper ends with its last process; one that did so just now is replaced.
+        const lostReaper = pid1.role === 'reaper' && context.pid1 !== pid1 && !context.gone
+        if (!lostReaper || attempt === 3) throw error
+      }
+    }
+  }
+
+  vx_task_xid(pid: number): number {
+    if (pid === 0) return 0
+    return this.#home.xidOf(withErrno('open', `/proc/${pid}/cgroup`, () => readCgroup(pid)))
+  }
+
+  vx_info(xid: number): { xid: number; initpid: number } {
+    const { pid1 } = this.#find(xid, 'vx_info')
+    return { xid, initpid: pid1?.role === 'init' ? pid1.pid : 0 }
+  }
+
+  async vx_stat(xid: number): Promise<Stat> {
+    const context = this.#find(xid, 'vx_stat')
+    const processes = await this.#guestProcesses(context)
+    const inState = (state: string) => processes.filter((process) => process.state === state).length
+    return {
+      usecnt: 1 + context.waiters.size,
+      tasks: processes.length + (context.persistent ? 1 : 0),
+      nr_threads: processes.reduce((sum, process) => sum + process.threads, 0),
+      nr_running: inState('R'),
+      nr_unintr: inState('D'),
+      nr_onhold: 0,
+      nr_forks: null,
+      load: null,
+      offset: 0n,
+      uptime: BigInt(Date.now() - Date.parse(context.createdAt)) * 1_000_000n
+    }
+  }
+
+  vx_bcaps_get(xid: number): bigint {
+    return this.#find(xid, 'vx_bcaps_get').bcaps
+  }
+
+  vx_bcaps_set(xid: number, data: FlagsData): void {
+    const context = this.#administrable(xid, 'vx_bcaps_set')
+    context.saveWord('bcaps', rules.replaceBits(context.bcaps, data))
+    this.#touch(context)
+  }
+
+  vx_ccaps_get(xid: number): bigint {
+    return this.#find(xid, 'vx_ccaps_get').ccaps
+  }
+
+  vx_ccaps_set(xid: number, data: FlagsData): void {
+    const context = this.#administrable(xid, 'vx_ccaps_set')
+    context.saveWord('ccaps', rules.replaceBits(context.ccaps, data))
+    this.#touch(context)
+  }
+
+  vx_flags_get(xid: number): FlagsData {
+    const { flags } = this.#find(xid, 'vx_flags_get')
+    return { flags, mask: rules.changeableFlags(flags) }
+  }
+
+  async vx_flags_set(xid: number, data: FlagsData): Promise<void> {
+    const context = this.#administrable(xid, 'vx_flags_set')
+    context.saveWord('flags', rules.changeFlags(context.flags, data))
+    this.#touch(context)
+    await this.#removeWhenDead(context)
+  }
+
+  vx_uname_get(xid: number, field: UnameField): string {
+    rules.checkField(field, 'vx_uname_get')
+    const context = this.#find(xid, 'vx_uname_get')
+    if (context.namesMayDiffer && (field === 'nodename' || field === 'domainname'))
+      return this.#withPid1(context, (pidfd) => native.getUtsNames(pidfd)[field])
+    return context.names.get(field) ?? hostNames[field]()
+  }
+
+  vx_uname_set(xid: number, field: UnameField, value: string): void {
+    rules.checkField(field, 'vx_uname_set')
+    const context = this.#administrable(xid, 'vx_uname_set')
+    if (context.pid1) {
+      if (field === 'nodename') this.#withPid1(context, (pidfd) => { native.setNodename(pidfd, value) })
+      if (field === 'domainname') this.#withPid1(context, (pidfd) => { native.setDomainname(pidfd, value) })
+    }
+    context.saveName(field, value)
+    this.#touch(context)
+  }
+
+  vx_kill(xid: number, pid: number, signal: number): void {
+    const context = this.#find(xid, 'vx_kill')
+    rules.checkSignal(signal, 'vx_kill')
+    if (pid !== 1) rules.requireAdmin(context.flags, xid, 'vx_kill')
+    const { pid1 } = context
+    const init = pid1?.role === 'init' ? pid1.pid : 0
+    const reaper = pid1?.role === 'reaper' ? pid1.pid : 0
+    const nobody = () => new CallError('ESRCH', 'vx_kill', `context ${xid} has no process for pid ${pid}`)
+    if (pid > 0) {
+      const target = pid === 1 ? init : pid
+      if (target === 0 || target === reaper) throw nobody()
+      const alone = () => native.signalMembers(context.procs, context.line, 0, 0, 0)
+      const sent = pid === 1 ? rules.signalToInit(context.flags, alone(), signal) : signal
+      native.signalMember(context.procs, context.line, target, sent, init)
+      return
+    }
+    const except = pid === -1 ? init || reaper : reaper
+    const reached = native.signalMembers(context.procs, context.line, signal === SIGKILL && pid === 0 ? 0 : signal, init, except)
+    if (reached === 0) throw nobody()
+    // One write for all, and no fork escapes it; the passes above only said whether there is anyone.
+    if (signal === SIGKILL && pid === 0) killAll(context.path)
+  }
+
+  async vx_wait(xid: number, signal: AbortSignal): Promise<WaitResult> {
+    return this.#find(xid, 'vx_wait').waiters.wait(signal)
+  }
+
+  list(): number[] {
+    return (this.#sorted ??= [...this.#contexts.keys()].sort((a, b) => a - b))
+  }
+
+  details(xid: number): ContextDetails {
+    const context = this.#find(xid, 'details')
+    return { root: context.root, created_at: context.createdAt, populated: context.pid1 !== undefined }
+  }
+
+  async processes(xid: number): Promise<Process[]> {
+    const processes = await this.#guestProcesses(this.#find(xid, 'processes'))
+    return processes.map(({ threads: _, ...process }) => process)
+  }
+
+  revision(xid: number): number | undefined {
+    const context = this.#find(xid, 'revision')
+    return context.namesMayDiffer ? undefined : context.revision
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    for (const context of this.#contexts.values()) {
+      context.shim?.release()
+      for (const join of context.joins) join.release()
+    }
+    this.#image.close()
+    this.#home.close()
+  }
+
+  #find(xid: number, call: string): Context {
+    const context = this.#contexts.get(xid)
+    if (!context) throw rules.noSuchContext(xid, call)
+    return context
+  }
+
+  #administrable(xid: number, call: string): Context {
+    const context = this.#find(xid, call)
+    rules.requireAdmin(context.flags, xid, call)
+    return context
+  }
+
+  #add(context: Context): void {
+    this.#contexts.set(context.xid, context)
+    this.#sorted = undefined
+    this.#touch(context)
+  }
+
+  #touch(context: Context): void {
+    context.revision = ++this.#revision
+  }
+
+  async #guestProcesses(context: Context) {
+    const reaper = context.pid1?.role === 'reaper' ? context.pid1.pid : 0
+    return (await guestProcesses(context.path)).filter((process) => process.pid !== reaper)
+  }
+
+  #withPid1<T>(context: Context, work: (pidfd: number) => T): T {
+    if (!context.pid1) throw new CallError('ESRCH', 'pidfd_open', `context ${context.xid} has no process`)
+    const pidfd = native.openMember(context.procs, context.line, context.pid1.pid)
+    try {
+      return work(pidfd)
+    } finally {
+      closeSync(pidfd)
+    }
+  }
+
+  #spec(context: Context, mode: LauncherSpec['mode'], data?: MigrateData): LauncherSpec {
+    return {
+      mode,
+      bcaps: context.bcaps,
+      root: context.root,
+      nodename: context.names.get('nodename'),
+      domainname: context.names.get('domainname'),
+      ...(data && { process: data.process, capture: data.capture, timeoutMs: data.timeoutMs })
+    }
+  }
+
+  /** Guest code never runs with STATE_SETUP set, so the bits go first; they come back when nothing was run. */
+  async #leavingSetup<T>(context: Context, cleared: bigint, work: () => Promise<T>): Promise<T> {
+    const before = context.flags & cleared
+    if (before) context.saveWord('flags', context.flags & ~cleared)
+    try {
+      return await work()
+    } catch (error) {
+      if (before && !context.gone) context.saveWord('flags', context.flags | before)
+      throw error
+    } finally {
+      this.#touch(context)
+    }
+  }
+
+  async #startInit(context: Context, data: MigrateData): Promise<number> {
+    await context.starting
+    const { pid1, shim } = context
+    if (pid1?.role === 'init') throw new CallError('EPERM', 'vx_migrate', `context ${context.xid} has an init, pid ${pid1.pid}`)
+    return this.#leavingSetup(context, STATE_SETUP | STATE_INIT, async () => {
+      const spec = this.#spec(context, 'init', data)
+      if (!pid1) return this.#startPid1(context, spec, 'init')
+      if (!shim)
+        throw new CallError('EPERM', 'vx_migrate', 'processes that an earlier daemon started are still running; end them first')
+      const pid = await shim.becomeInit(spec)
+      context.pid1 = { pid, role: 'init' }
+      this.#noteGranted(context)
+      return pid
+    })
+  }
+
+  async #ensurePid1(context: Context): Promise<Pid1> {
+    if (!context.pid1) {
+      context.starting ??= this.#startPid1(context, this.#spec(context, 'reaper'), 'reaper')
+        .then(() => undefined)
+        .finally(() => { context.starting = undefined })
+      await context.starting
+    }
+    if (!context.pid1) throw new CallError('ESRCH', 'vx_migrate', `context ${context.xid} ended`)
+    return context.pid1
+  }
+
+  async #startPid1(context: Context, spec: LauncherSpec, role: 'init' | 'reaper'): Promise<number> {
+    const shim = this.#image.start(spec, context.path)
+    context.shim = shim
+    const ended = shim.ended.then(async (exit) => {
+      context.shim = undefined
+      context.pid1 = undefined
+      context.namesMayDiffer = false
+      await this.#ended(context, exit?.status)
+    })
+    ended.catch(this.#reportLost)
+    try {
+      context.pid1 = { pid: await shim.started, role }
+    } catch (error) {
+      await ended // nothing of the attempt is left when it is answered
+      throw error
+    }
+    this.#noteGranted(context)
+    return context.pid1.pid
+  }
+
+  async #join(context: Context, pid1: Pid1, data: MigrateData): Promise<Migrated> {
+    return this.#leavingSetup(context, STATE_SETUP, async () => {
+      const spec = { ...this.#spec(context, 'exec', data), pokeReaper: pid1.role === 'reaper' }
+      const join = this.#withPid1(context, (pidfd) => this.#image.start(spec, context.path, pidfd))
+      context.joins.add(join)
+      const ended = join.ended.then(async (exit) => {
+        context.joins.delete(join)
+        await this.#ended(context, context.pid1?.role === 'init' ? undefined : exit?.status)
+        return exit
+      })
+      ended.catch(this.#reportLost)
+      let pid
+      try {
+        pid = await join.started
+      } catch (error) {
+        await ended
+        throw error
+      }
+      this.#noteGranted(context)
+      if (!data.capture) return { pid }
+      const exit = await ended
+      if (!exit) throw new CallError('EIO', 'waitpid', 'the launcher was killed before the process ended')
+      return { pid, captured: { ...exit, stdout: join.stdout.toString(), stderr: join.stderr.toString() } }
+    })
+  }
+
+  #noteGranted(context: Context): void {
+    if (context.bcaps & SYS_ADMIN) context.namesMayDiffer = true
+  }
+
+  /** Nobody waits for this work, so its failure is told to whoever runs the driver. */
+  readonly #reportLost = (error: unknown) => {
+    this.onError?.(error)
+  }
+
+  /** A launcher is gone. */
+  async #ended(context: Context, status: number | undefined): Promise<void> {
+    if (status !== undefined) context.lastStatus = status
+    this.#touch(context)
+    await this.#removeWhenDead(context)
+  }
+
+  /** A context lives while a process is in it, or while PERSISTENT is set. */
+  async #removeWhenDead(context: Context): Promise<void> {
+    if (context.gone || context.persistent || context.pid1 || context.shim || context.joins.size > 0) return
+    context.gone = true
+    await this.#removeDirectory(context.path)
+    this.#contexts.delete(context.xid)
+    this.#sorted = undefined
+    const result = { reboot_cmd: 0, exit_code: context.lastStatus }
+    this.onDeath?.(context.xid, result)
+    context.waiters.finish(result)
+  }
+
+  /** The last processes may still be on their way out, or may be strangers that somebody put there. */
+  async #removeDirectory(path: string): Promise<void> {
+    const deadline = Date.now() + REMOVE_TIMEOUT_MS
+    for (let delay = 1; ; delay = Math.min(delay * 2, 100)) {
+      try {
+        removeTree(path)
+        return
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException
+        if (code === 'ENOENT') return
+        if (code !== 'EBUSY' || Date.now() > deadline) throw withCall(error, path)
+      }
+      if (isPopulated(path)) killAll(path)
+      await sleep(delay)
+    }
+  }
+
+  /** Takes over a directory that an earlier daemon left. */
+  async #adopt(xid: number): Promise<void> {
+    const context = new Context(xid, this.#home.path(xid), this.#home.line(xid))
+    if (xid < rules.XID_MIN || xid > rules.XID_MAX || !context.load()) {
+      await this.#removeDirectory(context.path)
+      return
+    }
+    if (isPopulated(context.path)) context.readPid1()
+    context.namesMayDiffer = context.pid1 !== undefined
+    this.#add(context)
+    if (!isPopulated(context.path)) return this.#removeWhenDead(context)
+    this.#watchUntilEmpty(context)
+  }
+
+  /** Its shim talks to a daemon that is gone; the kernel still says when the last process has ended. */
+  #watchUntilEmpty(context: Context): void {
+    const check = () => {
+      if (isPopulated(context.path)) return
+      watcher.close()
+      context.pid1 = undefined
+      context.namesMayDiffer = false
+      context.readExit()
+      this.#ended(context, undefined).catch(this.#reportLost)
+    }
+    // kernfs tells both pollers and inotify when cgroup.events changes (cgroup-v2.rst, "[Un]populated Notification").
+    const watcher = watch(`${context.path}/cgroup.events`, { signal: this.#closing.signal, persistent: false }, check)
+    watcher.on('error', () => undefined)
+    check()
+  }
+}
+
+const hostNames: Record<UnameField, () => string> = {
+  context: () => '',
+  sysname: type,
+  nodename: hostname,
+  release,
+  version,
+  machine,
+  domainname: () => readFileSync('/proc/sys/kernel/domainname', 'utf8').trimEnd()
+}
+
+function readCgroup(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cgroup`, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    throw new CallError('ESRCH', 'vx_task_xid', `there is no process ${pid}`)
+  }
+}
+
+function withCall(error: unknown, path: string): unknown {
+  const { code, syscall } = error as NodeJS.ErrnoException
+  return code === undefined ? error : new CallError(code, syscall ?? 'rmdir', path)
+}

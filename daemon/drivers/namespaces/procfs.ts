@@ -1,0 +1,52 @@
+/** Processes of a cgroup, from /proc (proc(5)). */
+import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Process } from '../driver.js'
+
+/** USER_HZ is 100 on every architecture Node runs on; sysconf(3) is not to be had from JavaScript. */
+const USER_HZ = 100
+
+const bootTimeMs = () => Number(/^btime (\d+)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1]) * 1000
+
+export async function pidsOf(cgroup: string): Promise<number[]> {
+  const text = await readFile(join(cgroup, 'cgroup.procs'), 'utf8')
+  return text.split('\n').flatMap((line) => (line ? [Number(line)] : []))
+}
+
+export interface GuestProcess extends Process {
+  threads: number
+}
+
+/** The cgroup's processes that a guest can see; undefined entries have ended or are a launcher about to join. */
+export async function guestProcesses(cgroup: string): Promise<GuestProcess[]> {
+  const boot = bootTimeMs()
+  const all = await Promise.all((await pidsOf(cgroup)).map((pid) => readProcess(pid, boot)))
+  return all.filter((process) => process !== undefined)
+}
+
+async function readProcess(pid: number, boot: number): Promise<GuestProcess | undefined> {
+  try {
+    const [stat, status] = await Promise.all([
+      readFile(`/proc/${pid}/stat`, 'utf8'),
+      readFile(`/proc/${pid}/status`, 'utf8')
+    ])
+    // NSpid lists the pid in each namespace, ours first: one number is a process of the host's own namespace.
+    const nspids = /^NSpid:\s+(.*)$/m.exec(status)?.[1]?.split(/\s+/) ?? []
+    if (nspids.length < 2) return undefined
+    // comm may hold anything, parentheses and spaces too; the last parenthesis ends it.
+    const comm = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return {
+      pid,
+      ppid: Number(fields[1]),
+      nspid: Number(nspids.at(-1)),
+      comm,
+      state: fields[0] ?? '?',
+      started_at: new Date(boot + (Number(fields[19]) / USER_HZ) * 1000).toISOString(),
+      threads: Number(fields[17])
+    }
+  } catch {
+    return undefined // it has ended meanwhile
+  }
+}

@@ -1,0 +1,45 @@
+import type { Driver, DriverName } from './driver.js'
+import { CallError } from './errors.js'
+
+export interface Selection {
+  driver: Driver
+  /** Why the drivers before this one were not taken. */
+  passed: string[]
+}
+
+interface Options {
+  name: DriverName | 'auto'
+  cgroupRoot?: string | undefined
+  /** Development only: where nothing real works, take the model. A service never does. */
+  allowMemory?: boolean
+}
+
+// Loaded when they are wanted: where the addon does not load, the model still runs.
+const openers: Record<DriverName, (options: Options) => Promise<Driver>> = {
+  vserver: async () => {
+    throw new CallError('ENOSYS', 'vserver', 'this build has no vserver driver yet')
+  },
+  namespaces: async ({ cgroupRoot }) => {
+    if (process.getuid?.() !== 0) throw new CallError('EPERM', 'setns', 'namespaces need root')
+    const { NamespacesDriver } = await import('./namespaces/namespaces.js')
+    return NamespacesDriver.open(cgroupRoot)
+  },
+  memory: async () => {
+    const { MemoryDriver } = await import('./memory/memory.js')
+    return new MemoryDriver()
+  }
+}
+
+/** Opens the named driver, or with `auto` the first real one that works here. Throws with every reason. */
+export async function selectDriver(options: Options): Promise<Selection> {
+  if (options.name !== 'auto') return { driver: await openers[options.name](options), passed: [] }
+  const passed: string[] = []
+  for (const name of options.allowMemory ? (['vserver', 'namespaces', 'memory'] as const) : (['vserver', 'namespaces'] as const)) {
+    try {
+      return { driver: await openers[name](options), passed }
+    } catch (error) {
+      passed.push(`${name}: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+  throw new Error(`no driver works here: ${passed.join('; ')}`)
+}

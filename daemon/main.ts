@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+import { readConfig, serveHelp, UsageError } from './config.js'
+import { version } from './version.js'
+
+const help = `contextd ${version}: guest contexts over REST on a Unix socket
+
+Usage: contextd COMMAND [options]
+
+  serve      serve the API (contextd serve --help)
+  openapi    print the OpenAPI document [--output FILE]
+
+  --help     this text
+  --version  the version
+`
+
+const commands: Record<string, (args: string[]) => Promise<void>> = {
+  async serve(args) {
+    const config = readConfig(args, process.env)
+    if (config === 'help') {
+      process.stdout.write(serveHelp())
+      return
+    }
+    const { serve } = await import('./service/serve.js')
+    await serve(config)
+  },
+
+  async openapi(args) {
+    const { printDocument } = await import('./openapi.js')
+    await printDocument(args)
+  },
+
+  '--help': async () => { process.stdout.write(help) },
+  '--version': async () => { process.stdout.write(`${version}\n`) }
+}
+
+const EXIT_FAILED = 1
+const EXIT_USAGE = 2
+
+const [name = '', ...args] = process.argv.slice(2)
+try {
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (!command) throw new UsageError(name === '' ? 'which command?' : `unknown command "${name}"`)
+  await command(args)
+} catch (error) {
+  const usage = error instanceof UsageError
+  process.stderr.write(`contextd: ${error instanceof Error ? error.message : String(error)}\n`)
+  if (usage) process.stderr.write("Try 'contextd --help' or 'contextd serve --help'.\n")
+  process.exit(usage ? EXIT_USAGE : EXIT_FAILED)
+}

@@ -1,0 +1,34 @@
+import { writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { buildApp } from './app.js'
+import { AuditLog } from './audit/log.js'
+import { UsageError } from './config.js'
+import { MemoryDriver } from './drivers/memory/memory.js'
+
+/** The document's text; the same whatever driver serves it. */
+export async function documentText(): Promise<string> {
+  const audit = new AuditLog('/dev/null')
+  const app = await buildApp({
+    driver: new MemoryDriver(),
+    audit,
+    identify: () => ({ pid: 0, uid: 0, gid: 0, xid: 0 }),
+    logLevel: 'silent'
+  })
+  await app.ready()
+  const text = `${JSON.stringify(app.swagger(), null, 2)}\n`
+  await app.close()
+  audit.close()
+  return text
+}
+
+export async function printDocument(args: string[]): Promise<void> {
+  let output: string | undefined
+  try {
+    output = parseArgs({ args, options: { output: { type: 'string' } } }).values.output
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+  const text = await documentText()
+  if (output === undefined) process.stdout.write(text)
+  else writeFileSync(output, text)
+}

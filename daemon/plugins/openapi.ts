@@ -1,0 +1,45 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+import { version } from '../version.js'
+
+/** The document is made of the routes' own schemas; /docs shows it. Before the routes. */
+export async function addOpenapi(app: FastifyInstance): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'contextd',
+        version,
+        description:
+          'Guest contexts over HTTP on a Unix socket. Every resource is one context command of libvserver. Errors are problem details (RFC 9457).',
+        license: { name: 'MIT', identifier: 'MIT' }
+      },
+      servers: [{ url: 'http://localhost', description: 'Over the Unix socket; the host name does not matter.' }],
+      security: [],
+      tags: [
+        { name: 'contexts', description: 'Contexts and their life.' },
+        { name: 'flags', description: 'VXF_* words.' },
+        { name: 'bcaps', description: 'CAP_* words: what processes of the context may do at most.' },
+        { name: 'ccaps', description: 'VXC_* words.' },
+        { name: 'uname', description: 'Names that the guest sees.' },
+        { name: 'processes', description: 'Processes of contexts.' },
+        { name: 'daemon', description: 'The daemon itself.' }
+      ]
+    },
+    hideUntagged: true,
+    refResolver: {
+      buildLocalReference: (json, _baseUri, _fragment, index) => (typeof json.$id === 'string' ? json.$id : `def-${index}`)
+    }
+  })
+  await app.register(swaggerUi, { routePrefix: '/docs' })
+}
+
+/** After the routes. */
+export function addDocument(app: FastifyInstance): void {
+  let text: string | undefined
+  app.get('/openapi.json', { config: { action: 'read' }, schema: { hide: true } }, (_request, reply) => {
+    text ??= JSON.stringify(app.swagger(), null, 2)
+    void reply.type('application/json; charset=utf-8').send(text)
+  })
+}

@@ -1,0 +1,71 @@
+/** Every error leaves as problem details (RFC 9457), with the errno and the call that failed. */
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { STATUS_CODES } from 'node:http'
+import { Refusal } from '../contexts/refusal.js'
+import { CallError } from '../drivers/errors.js'
+import type { Problem } from '../schemas/problem.js'
+import { VocabularyError } from '../vocabulary/word.js'
+
+const UNPROCESSABLE = ['EINVAL', 'ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'ENAMETOOLONG', 'E2BIG', 'ENOEXEC', 'EILSEQ', 'ELIBBAD', 'ETXTBSY']
+const UNAVAILABLE = ['EAGAIN', 'ENOMEM', 'ENOSPC', 'EMFILE', 'ENFILE', 'EBUSY', 'EINTR', 'EDQUOT']
+
+/** HTTP status of each errno; what is not here is the daemon's own failure. */
+const statusOfErrno = new Map<string, number>([
+  ['ESRCH', 404],
+  ['EEXIST', 409],
+  ['EFAULT', 409],
+  ['EACCES', 403],
+  ['EPERM', 403],
+  ['ENOSYS', 501],
+  ...UNPROCESSABLE.map((code) => [code, 422] as const),
+  ...UNAVAILABLE.map((code) => [code, 503] as const)
+])
+
+const RETRY_AFTER_S = 1
+
+function fromFastify(error: FastifyError): Problem {
+  const known: Record<string, [number, string, string]> = {
+    FST_ERR_CTP_INVALID_MEDIA_TYPE: [415, 'media-type', 'send a body as content-type: application/json'],
+    FST_ERR_CTP_BODY_TOO_LARGE: [413, 'too-large', 'the body is over 64 KiB'],
+    FST_ERR_VALIDATION: [400, 'validation', error.message]
+  }
+  const [status, type, detail] = known[error.code] ?? [error.statusCode ?? 500, 'http', error.message]
+  return status < 500
+    ? { type, title: STATUS_CODES[status] ?? type, status, detail }
+    : { type: 'internal', title: 'Internal Server Error', status: 500, detail: 'the daemon failed; its log says more' }
+}
+
+export function problemOf(error: unknown): Problem {
+  if (error instanceof Refusal) {
+    const { status, type, message, xid } = error
+    return { type, title: STATUS_CODES[status] ?? type, status, detail: message, ...(xid !== undefined && { xid }) }
+  }
+  if (error instanceof VocabularyError)
+    return { type: 'validation', title: 'Bad Request', status: 400, detail: error.message }
+  if (error instanceof CallError) {
+    const { code, call, detail } = error
+    const status = statusOfErrno.get(code) ?? 500
+    return { type: code.toLowerCase(), title: STATUS_CODES[status] ?? code, status, detail, errno: code, call }
+  }
+  return fromFastify(error as FastifyError)
+}
+
+export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
+  if (problem.status === 503) void reply.header('retry-after', RETRY_AFTER_S)
+  return reply.code(problem.status).type('application/problem+json').send(JSON.stringify(problem))
+}
+
+const xidOf = (request: FastifyRequest) => (request.params as { xid?: number | string } | undefined)?.xid
+
+export function addProblems(app: FastifyInstance): void {
+  app.setErrorHandler((error, request, reply) => {
+    const problem = problemOf(error)
+    const xid = xidOf(request)
+    if (problem.xid === undefined && typeof xid === 'number') problem.xid = xid
+    if (problem.status >= 500) request.log.error({ err: error, method: request.method, url: request.url }, problem.detail)
+    return sendProblem(reply, problem)
+  })
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(reply, { type: 'not-found', title: 'Not Found', status: 404, detail: `there is no ${request.url.split('?')[0] ?? ''}` })
+  )
+}

@@ -1,0 +1,73 @@
+/** Strict validation: nothing is coerced but the text of parameters, and only text that says one thing. */
+import { Ajv, type ValidateFunction } from 'ajv'
+import formats from 'ajv-formats'
+import type { FastifyInstance } from 'fastify'
+import { Refusal } from '../contexts/refusal.js'
+
+interface JsonSchema {
+  type?: string
+  anyOf?: JsonSchema[]
+  properties?: Record<string, JsonSchema>
+}
+
+const lexical: Record<string, { pattern: RegExp; read: (text: string) => unknown }> = {
+  integer: { pattern: /^(?:0|-?[1-9][0-9]{0,14})$/, read: Number },
+  number: { pattern: /^(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,9})?$/, read: Number },
+  boolean: { pattern: /^(?:true|false)$/, read: (text) => text === 'true' }
+}
+
+/** Text that is written as its type is: "1e3", "0x10", " 7" and "007" stay text, and fail as such. */
+function readText(schema: JsonSchema | undefined, value: unknown): unknown {
+  if (typeof value !== 'string' || !schema) return value
+  for (const candidate of schema.anyOf ?? [schema]) {
+    const rule = lexical[candidate.type ?? '']
+    if (rule?.pattern.test(value)) return rule.read(value)
+  }
+  return value
+}
+
+/** JSON numbers in exponent notation are integers to JSON.parse; here every number is written in digits. */
+function refuseExponents(text: string): void {
+  if (/[0-9][eE]/.test(text.replace(/"(?:[^"\\]|\\.)*"/g, '""')))
+    throw new Refusal(400, 'validation', 'numbers are written in plain digits, without an exponent')
+}
+
+export function addValidation(app: FastifyInstance): void {
+  const ajv = new Ajv({ allErrors: false, coerceTypes: false, removeAdditional: false, useDefaults: false, strict: false })
+  formats.default(ajv)
+  app.setValidatorCompiler<JsonSchema>(({ schema, httpPart }) => {
+    const validate: ValidateFunction = ajv.compile(schema)
+    if (httpPart === 'body' || httpPart === 'headers') return validate
+    const properties = Object.entries(schema.properties ?? {})
+    return Object.assign(
+      (data: Record<string, unknown>) => {
+        for (const [name, property] of properties) if (name in data) data[name] = readText(property, data[name])
+        const valid = validate(data)
+        return valid ? true : { error: Object.assign(new Error(ajv.errorsText(validate.errors)), { validation: validate.errors }) }
+      },
+      { errors: null }
+    ) as never
+  })
+  app.setSchemaErrorFormatter((errors, part) => {
+    const [error] = errors
+    const path = error?.instancePath.slice(1).replaceAll('/', '.') ?? ''
+    const extra = (error?.params as { additionalProperty?: string } | undefined)?.additionalProperty
+    const field = [part === 'params' ? 'path' : part, path, extra].filter(Boolean).join('.')
+    return new Refusal(400, 'validation', `${field} ${extra === undefined ? (error?.message ?? 'is invalid') : 'is unknown'}`)
+  })
+
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (_request, text, done) => {
+    if (text === '') {
+      done(null, undefined)
+      return
+    }
+    try {
+      const body: unknown = JSON.parse(text)
+      refuseExponents(text)
+      done(null, body)
+    } catch (error) {
+      done(error instanceof Refusal ? error : new Refusal(400, 'invalid-json', (error as Error).message))
+    }
+  })
+}

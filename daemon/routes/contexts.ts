@@ -1,0 +1,141 @@
+import Type from 'typebox'
+import { Idempotency } from '../contexts/idempotency.js'
+import { Renderings } from '../contexts/renderings.js'
+import { addPreconditions } from '../plugins/preconditions.js'
+import { Change, ref, WriteQuery, XidParams } from '../schemas/common.js'
+import {
+  AppliedContext, AppliedOrChange, Context, ContextBody, ContextList, CreateBody, CreateQuery, DestroyQuery, ListQuery, ReportOrChange
+} from '../schemas/context.js'
+import { problems } from '../schemas/problem.js'
+import { parseSignal } from '../vocabulary/signals.js'
+import { untilHangUp, writeOf, type App, type Resources } from './types.js'
+
+const tags = ['contexts']
+const DEFAULT_LIMIT = 1000
+const DEFAULT_GRACE_S = 10
+const JSON_TYPE = 'application/json; charset=utf-8'
+
+/** /contexts and /contexts/:xid. */
+export function contextRoutes(app: App, { contexts, driver, stopping }: Resources): void {
+  const renderings = new Renderings(driver)
+  const idempotency = new Idempotency()
+  addPreconditions(app, (xid) => renderings.get(xid).etag)
+
+  app.post('/contexts', {
+    config: { action: 'create' },
+    schema: {
+      summary: 'Create a context',
+      description:
+        'vx_create, the words and names, then vx_migrate for `init`; all of it or nothing. With `wait` the answer is the exit report, if the context ends in time. An `Idempotency-Key` header makes a repeated request get the first answer for ten minutes.',
+      operationId: 'vx_create',
+      tags,
+      querystring: CreateQuery,
+      body: CreateBody,
+      response: { 200: ReportOrChange, 201: ref(Context), ...problems }
+    },
+    handler: async (request, reply) => {
+      const { body, query } = request
+      const answer = await idempotency.run(request.headers['idempotency-key'], request.peer.uid, body, async () => {
+        const { xid: asked, ...rest } = body
+        const hangUp = untilHangUp(reply, stopping)
+        const limit = typeof query.wait === 'number' ? setTimeout(() => { hangUp.abort() }, query.wait * 1000) : undefined
+        const applied = await contexts.create(asked, rest, writeOf(request, query), query.wait === undefined ? undefined : hangUp.signal)
+        request.auditXid = applied.xid
+        const { xid, changed } = applied
+        if (query.dry_run) return { status: 200, xid, body: { xid, changed, dry_run: true } }
+        if (applied.ended) {
+          try {
+            return { status: 200, xid, body: await applied.ended }
+          } catch {
+            // Not ended in time, or nobody is listening: it is a context like any other.
+          } finally {
+            clearTimeout(limit)
+          }
+        }
+        return { status: 201, xid, body: undefined }
+      })
+      request.auditXid = answer.xid
+      if (answer.status === 200) return reply.send(answer.body as never)
+      const { json, etag } = renderings.get(answer.xid)
+      return reply.code(201).header('location', `/contexts/${answer.xid}`).header('etag', etag).type(JSON_TYPE).send(json as never)
+    }
+  })
+
+  app.get('/contexts', {
+    config: { action: 'read' },
+    schema: {
+      summary: 'List contexts',
+      operationId: 'list_contexts',
+      tags,
+      querystring: ListQuery,
+      response: { 200: ref(ContextList), ...problems }
+    },
+    handler: (request, reply) => {
+      const { name, limit = DEFAULT_LIMIT, after = 0 } = request.query
+      const wanted = driver.list().filter((xid) => xid > after && (name === undefined || driver.vx_uname_get(xid, 'context') === name))
+      const page = wanted.slice(0, limit)
+      const next = wanted.length > limit ? page.at(-1) : null
+      const texts = page.map((xid) => renderings.get(xid).json)
+      void reply.type(JSON_TYPE).send(`{"contexts":[${texts.join(',')}],"next":${next}}` as never)
+    }
+  })
+
+  app.get('/contexts/:xid', {
+    config: { action: 'read' },
+    schema: {
+      summary: 'Get all of a context',
+      operationId: 'get_context',
+      tags,
+      params: XidParams,
+      response: { 200: ref(Context), ...problems }
+    },
+    handler: (request, reply) => {
+      const { json, etag } = renderings.get(request.params.xid)
+      void reply.header('etag', etag).type(JSON_TYPE).send(json as never)
+    }
+  })
+
+  app.put('/contexts/:xid', {
+    config: { action: 'create' },
+    schema: {
+      summary: 'Create a context or bring it to this state',
+      description: 'What the body leaves out stays as it is. A running init is never restarted.',
+      operationId: 'apply_context',
+      tags,
+      params: XidParams,
+      querystring: WriteQuery,
+      body: ContextBody,
+      response: { 200: AppliedOrChange, 201: ref(AppliedContext), ...problems }
+    },
+    handler: async (request, reply) => {
+      const { xid } = request.params
+      const { changed } = await contexts.apply(xid, request.body, writeOf(request, request.query))
+      if (request.query.dry_run) return reply.send({ xid, changed, dry_run: true })
+      const { json, etag } = renderings.get(xid)
+      const created = changed.includes('created')
+      void reply.code(created ? 201 : 200).header('etag', etag).type(JSON_TYPE)
+      if (created) void reply.header('location', `/contexts/${xid}`)
+      return reply.send(`${json.slice(0, -1)},"changed":${JSON.stringify(changed)}}` as never)
+    }
+  })
+
+  app.delete('/contexts/:xid', {
+    config: { action: 'destroy' },
+    schema: {
+      summary: 'End a context',
+      description: 'Signal, grace, SIGKILL. The context is gone when this answers.',
+      operationId: 'destroy_context',
+      tags,
+      params: XidParams,
+      querystring: DestroyQuery,
+      response: { 200: ref(Change), 204: Type.Null({ description: 'Gone.' }), ...problems }
+    },
+    handler: async (request, reply) => {
+      const { signal = 'SIGTERM', grace = DEFAULT_GRACE_S, dry_run } = request.query
+      const { xid, changed } = await contexts.destroy(request.params.xid, parseSignal(signal), grace * 1000, writeOf(request, { dry_run }))
+      if (dry_run) return reply.send({ xid, changed, dry_run })
+      renderings.forget(xid)
+      return reply.code(204).send(null)
+    }
+  })
+}

@@ -1,0 +1,42 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Contexts, Write } from '../contexts/contexts.js'
+import { Refusal } from '../contexts/refusal.js'
+import type { Driver } from '../drivers/driver.js'
+import type { WriteQuery } from '../schemas/common.js'
+
+export type App = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, TypeBoxTypeProvider>
+
+export interface Resources {
+  contexts: Contexts
+  driver: Driver
+  /** Why the drivers before this one were not taken. */
+  passed: string[]
+  /** Aborts when the daemon stops. */
+  stopping: AbortSignal
+}
+
+/** How the request wants its write done. */
+export function writeOf(request: Pick<FastifyRequest, 'calls'>, query: { [K in keyof WriteQuery]?: WriteQuery[K] | undefined } = {}): Write {
+  return {
+    calls: request.calls,
+    dryRun: query.dry_run,
+    record: query.unsupported === 'record',
+    irreversible: query.irreversible
+  }
+}
+
+/** Aborts when the client hangs up before it has its answer, and when the daemon stops. */
+export function untilHangUp(reply: FastifyReply, stopping: AbortSignal): AbortController {
+  const controller = new AbortController()
+  const abort = () => { controller.abort() }
+  stopping.addEventListener('abort', abort)
+  reply.raw.once('close', () => {
+    stopping.removeEventListener('abort', abort)
+    controller.abort()
+  })
+  return controller
+}
+
+export const stoppingRefusal = () => new Refusal(503, 'stopping', 'the daemon is stopping; ask again when it is back')

@@ -1,0 +1,53 @@
+/** Pieces that several resources share. Bodies and parameters are strict: an unknown field is refused. */
+import Type, { type Static, type TProperties, type TSchema } from 'typebox'
+
+export const strict = <T extends TProperties>(properties: T, options: object = {}) =>
+  Type.Object(properties, { additionalProperties: false, ...options })
+
+/** A reference to a schema that app.ts has registered, with the type of that schema. */
+export const ref = <T extends TSchema>(schema: T & { $id?: string }) =>
+  Type.Unsafe<Static<T>>({ $ref: `${(schema as { $id: string }).$id}#` })
+
+export const nullable = <T extends TSchema>(schema: T & { type?: string }) =>
+  Type.Unsafe<Static<T> | null>({ ...schema, type: [(schema as { type: string }).type, 'null'] })
+
+export const XID = Type.Integer({ minimum: 2, maximum: 65535, description: 'Context id. 0 is the host, 1 the spectator context.' })
+
+/** No NUL: it would end the string in every system call. */
+export const NO_NUL = '^[^\\u0000]*$'
+export const Text = (options: object = {}) => Type.String({ pattern: NO_NUL, ...options })
+export const AbsolutePath = (description: string) =>
+  Type.String({ pattern: '^/[^\\u0000]*$', maxLength: 4095, description })
+
+export const XidParams = strict({ xid: XID })
+
+export const dryRun = Type.Optional(Type.Boolean({ description: 'Report what would change and change nothing.' }))
+export const unsupported = Type.Optional(
+  Type.Literal('record', {
+    description: 'Keep names that this driver does not enforce instead of refusing them with 422 (see /vocabulary).'
+  })
+)
+export const irreversible = Type.Optional(
+  Type.Boolean({ description: 'Allow STATE_ADMIN to be cleared. Nothing can administer the context afterwards.' })
+)
+export const WriteQuery = strict({ dry_run: dryRun, unsupported, irreversible })
+export type WriteQuery = Static<typeof WriteQuery>
+
+/** Seconds; a fraction is allowed. */
+export const Seconds = (description: string, maximum = 86_400) => Type.Number({ minimum: 0, maximum, description })
+
+export const Timestamp = (description: string) => Type.String({ format: 'date-time', description })
+
+export const Nanoseconds = (description: string) =>
+  Type.String({ pattern: '^-?[0-9]+$', description: `${description} Nanoseconds, exact, as decimal text.` })
+
+/** Answer of a dry run. */
+export const Change = strict(
+  {
+    xid: XID,
+    changed: Type.Array(Type.String(), { description: 'What would change; empty when nothing would.' }),
+    dry_run: Type.Boolean()
+  },
+  { $id: 'Change', description: 'What a request with dry_run=true would change.' }
+)
+export type Change = Static<typeof Change>

@@ -1,0 +1,130 @@
+import Type, { type Static } from 'typebox'
+import { AbsolutePath, Change, dryRun, irreversible, nullable, Nanoseconds, ref, Seconds, strict, Timestamp, unsupported, XID } from './common.js'
+import { Command } from './process.js'
+import { Uname, UnameInput } from './uname.js'
+import { FlagsWord, Word, WordInput } from './word.js'
+
+const Name = Type.String({ description: 'Label of the context, the same as uname.context. At most 64 bytes of UTF-8.' })
+
+const context = {
+  xid: XID,
+  name: nullable(Type.String({ description: 'Label of the context; null when it has none.' })),
+  state: Type.Unsafe<'setup' | 'running' | 'empty'>({
+    type: 'string',
+    enum: ['setup', 'running', 'empty'],
+    description: 'setup: nothing has run yet; running; empty: persistent, and no process is left.'
+  }),
+  initpid: Type.Integer({ description: 'Host pid of the init; 0: none.' }),
+  created_at: Timestamp('Creation of the context.'),
+  root: nullable(Type.String({ description: "Directory that is the guest's /; null: the host's root, read-only." })),
+  flags: ref(FlagsWord),
+  bcaps: ref(Word),
+  ccaps: ref(Word),
+  uname: ref(Uname)
+}
+
+export const Context = strict(context, { $id: 'Context', description: 'All of a context.' })
+export type Context = Static<typeof Context>
+
+export const AppliedContext = strict(
+  { ...context, changed: Type.Array(Type.String(), { description: 'What the request changed; "created" for a new context.' }) },
+  { $id: 'AppliedContext', description: 'A context after a PUT.' }
+)
+
+export const ContextList = strict(
+  {
+    contexts: Type.Array(ref(Context)),
+    next: nullable(Type.Integer({ description: 'Pass as `after` to get the next page; null: this was the last.' }))
+  },
+  { $id: 'ContextList', description: 'Contexts in ascending order of xid.' }
+)
+
+const body = {
+  name: Type.Optional(Name),
+  flags: Type.Optional(WordInput),
+  bcaps: Type.Optional(WordInput),
+  ccaps: Type.Optional(WordInput),
+  uname: Type.Optional(UnameInput),
+  root: Type.Optional(AbsolutePath('Directory that becomes / of the guest, no symbolic link on the way.')),
+  init: Type.Optional(Command)
+}
+
+export const ContextBody = strict(body, { description: 'A context to create, or the state to bring it to.' })
+export type ContextBody = Static<typeof ContextBody>
+
+export const CreateBody = strict(
+  { xid: Type.Optional(XID), ...body },
+  { description: 'A context to create. Without xid the lowest free one from 49152 on is taken.' }
+)
+
+export const CreateQuery = strict({
+  wait: Type.Optional(
+    Type.Unsafe<number | ''>({
+      anyOf: [{ type: 'number', minimum: 0, maximum: 86_400 }, { const: '' }],
+      description: 'Answer when the context has ended, after so many seconds at the latest; without a value, whenever it ends.'
+    })
+  ),
+  dry_run: dryRun,
+  unsupported,
+  irreversible
+})
+
+export const ListQuery = strict({
+  name: Type.Optional(Type.String({ description: 'Only contexts with exactly this name.' })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'At most so many; default 1000.' })),
+  after: Type.Optional(Type.Integer({ minimum: 0, maximum: 65535, description: 'Only xids above this one.' }))
+})
+
+export const DestroyQuery = strict({
+  signal: Type.Optional(Type.String({ maxLength: 16, description: 'Sent first; default SIGTERM.' })),
+  grace: Type.Optional(Seconds('Seconds until SIGKILL; default 10.', 3600)),
+  dry_run: dryRun
+})
+
+export const Info = strict({ xid: XID, initpid: Type.Integer() }, { $id: 'Info', description: 'Context information.' })
+
+const count = (description: string) => Type.Integer({ description })
+export const StatReply = strict(
+  {
+    usecnt: count('Uses of the context; one for each waiter.'),
+    tasks: count('Tasks, and one more while PERSISTENT is set, as the kernel counts.'),
+    nr_threads: count('Threads.'),
+    nr_running: count('Runnable tasks.'),
+    nr_unintr: count('Tasks in uninterruptible sleep.'),
+    nr_onhold: count('Tasks on hold.'),
+    nr_forks: nullable(count('Forks since the start; null where the driver cannot count.')),
+    load: Type.Unsafe<[number, number, number] | null>({
+      type: ['array', 'null'],
+      items: { type: 'number' },
+      description: 'Load averages over 1, 5 and 15 minutes; null where the driver cannot tell.'
+    }),
+    offset: Type.Number({ description: 'Offset of the uptime, seconds, rounded to milliseconds.' }),
+    offset_ns: Nanoseconds('Offset of the uptime.'),
+    uptime: Type.Number({ description: 'Since creation, seconds, rounded to milliseconds.' }),
+    uptime_ns: Nanoseconds('Since creation.')
+  },
+  { $id: 'Stat', description: 'Context statistics.' }
+)
+export type StatReply = Static<typeof StatReply>
+
+export const WaitQuery = strict({
+  timeout: Type.Optional(Seconds('Answer 204 when the context is still alive after so many seconds; default: wait on.'))
+})
+
+export const ExitReport = strict(
+  {
+    xid: XID,
+    reboot_cmd: nullable(Type.String({ description: 'RESTART, HALT, … when the guest called reboot(2); else null.' })),
+    exit_code: nullable(Type.Integer({ description: 'Of the init or the last task; null when a signal ended it.' })),
+    term_signal: nullable(Type.String({ description: 'Name of the signal that ended it.' })),
+    raw_status: Type.Integer({ description: 'wait(2) status word.' })
+  },
+  { $id: 'ExitReport', description: 'How a context ended.' }
+)
+export type ExitReport = Static<typeof ExitReport>
+
+/** POST and PUT answer one or the other with 200. */
+export const ReportOrChange = Type.Unsafe<ExitReport | Static<typeof Change>>({ anyOf: [ref(ExitReport), ref(Change)] })
+export const AppliedOrChange = Type.Unsafe<Static<typeof AppliedContext> | Static<typeof Change>>({
+  anyOf: [ref(AppliedContext), ref(Change)]
+})

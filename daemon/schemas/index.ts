@@ -1,0 +1,15 @@
+/** The schemas that replies refer to by name; OpenAPI shows them as components. */
+import type { TSchema } from 'typebox'
+import { Change } from './common.js'
+import { AppliedContext, Context, ContextList, ExitReport, Info, StatReply } from './context.js'
+import { Health, Home, Version, Vocabulary } from './host.js'
+import { Problem } from './problem.js'
+import { CapturedProcess, ProcessList, StartedProcess, Task } from './process.js'
+import { ChangedUname, ChangedUnameField, Uname, UnameFieldReply } from './uname.js'
+import { ChangedFlagsWord, ChangedWord, FlagsWord, Word } from './word.js'
+
+export const components: TSchema[] = [
+  Problem, Change, Word, FlagsWord, ChangedWord, ChangedFlagsWord, Uname, ChangedUname, UnameFieldReply, ChangedUnameField,
+  Context, AppliedContext, ContextList, ExitReport, Info, StatReply, StartedProcess, CapturedProcess, ProcessList, Task,
+  Home, Version, Health, Vocabulary
+]

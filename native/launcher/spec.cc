@@ -1,0 +1,102 @@
+#include "spec.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <unistd.h>
+
+namespace {
+
+int read_all(int fd, void* data, size_t size) {
+  char* at = static_cast<char*>(data);
+  while (size > 0) {
+    ssize_t n = read(fd, at, size);
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    if (n == 0) return EPIPE;
+    at += n;
+    size -= static_cast<size_t>(n);
+  }
+  return 0;
+}
+
+int push(StringList* list, char* value) {
+  void* grown = realloc(list->items, (list->count + 2) * sizeof(char*));
+  if (!grown) return ENOMEM;
+  list->items = static_cast<char**>(grown);
+  list->items[list->count++] = value;
+  list->items[list->count] = nullptr;
+  return 0;
+}
+
+int push_group(Spec* spec, gid_t gid) {
+  void* grown = realloc(spec->groups, (spec->group_count + 1) * sizeof(gid_t));
+  if (!grown) return ENOMEM;
+  spec->groups = static_cast<gid_t*>(grown);
+  spec->groups[spec->group_count++] = gid;
+  return 0;
+}
+
+Mode mode_of(const char* name) {
+  static const struct { const char* name; Mode mode; } modes[] = {
+      {"probe", Mode::probe}, {"init", Mode::init}, {"reaper", Mode::reaper}, {"exec", Mode::exec}};
+  for (const auto& m : modes)
+    if (!strcmp(m.name, name)) return m.mode;
+  return Mode::none;
+}
+
+int set_field(Spec* s, const char* key, char* value) {
+  auto is = [key](const char* name) { return !strcmp(key, name); };
+  if (is("mode")) s->mode = mode_of(value);
+  else if (is("argv")) return push(&s->argv, value);
+  else if (is("env")) return push(&s->env, value);
+  else if (is("cwd")) s->cwd = value;
+  else if (is("root")) s->root = value;
+  else if (is("nodename")) s->nodename = value;
+  else if (is("domainname")) s->domainname = value;
+  else if (is("uid")) s->uid = static_cast<uid_t>(strtoul(value, nullptr, 10));
+  else if (is("gid")) s->gid = static_cast<gid_t>(strtoul(value, nullptr, 10));
+  else if (is("group")) return push_group(s, static_cast<gid_t>(strtoul(value, nullptr, 10)));
+  else if (is("bcaps")) s->bcaps = strtoull(value, nullptr, 16);
+  else if (is("poke_reaper")) s->poke_reaper = true;
+  else if (is("capture")) {
+    s->capture = true;
+    s->capture_limit = strtoul(value, nullptr, 10);
+  } else if (is("timeout_ms")) s->timeout_ms = strtol(value, nullptr, 10);
+  else return EINVAL;
+  return 0;
+}
+
+}  // namespace
+
+int read_spec_message(int fd, char** buffer, SpecHeader* header) {
+  if (int err = read_all(fd, header, sizeof *header)) return err;
+  if (header->fields > SPEC_MAX || header->stdin_size > SPEC_MAX) return E2BIG;
+  size_t size = size_t{header->fields} + header->stdin_size;
+  *buffer = static_cast<char*>(malloc(size + 1));
+  if (!*buffer) return ENOMEM;
+  if (int err = read_all(fd, *buffer, size)) return err;
+  (*buffer)[size] = '\0';
+  return 0;
+}
+
+int parse_spec(char* fields, const SpecHeader& header, Spec* spec) {
+  // Empty lists must still be valid arrays for execve(2).
+  static char* none[] = {nullptr};
+  char* end = fields + header.fields;
+  for (char* at = fields; at < end; at += strlen(at) + 1) {
+    char* equals = strchr(at, '=');
+    if (!equals || equals >= end) return EINVAL;
+    *equals = '\0';
+    int err = set_field(spec, at, equals + 1);
+    at = equals + 1;
+    if (err) return err;
+  }
+  if (!spec->argv.items) spec->argv.items = none;
+  if (!spec->env.items) spec->env.items = none;
+  spec->stdin_data = end;
+  spec->stdin_size = header.stdin_size;
+  return spec->mode == Mode::none ? EINVAL : 0;
+}

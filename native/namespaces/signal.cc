@@ -1,0 +1,104 @@
+#include "signal.h"
+
+#include <cinttypes>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <memory>
+#include <set>
+#include <sys/syscall.h>
+#include <vector>
+
+#include "fd.h"
+
+namespace {
+
+constexpr int max_passes = 64;  // a fork bomb is ended by cgroup.kill, not by signals one by one
+
+using File = std::unique_ptr<FILE, int (*)(FILE*)>;
+
+File open_file(const std::string& path) { return File(fopen(path.c_str(), "re"), fclose); }
+
+bool is_member(const Members& members, pid_t pid) {
+  File file = open_file("/proc/" + std::to_string(pid) + "/cgroup");
+  if (!file) return false;
+  char line[4352];
+  while (fgets(line, sizeof line, file.get())) {
+    if (strncmp(line, members.line.c_str(), members.line.size()) != 0) continue;
+    // The cgroup itself, or one the guest has made below it.
+    char next = line[members.line.size()];
+    if (next == '\n' || next == '/') return true;
+  }
+  return false;
+}
+
+bool ends_by_default(int sig) {
+  switch (sig) {
+    case 0: case SIGCHLD: case SIGCONT: case SIGURG: case SIGWINCH:
+    case SIGSTOP: case SIGTSTP: case SIGTTIN: case SIGTTOU: return false;
+    default: return true;
+  }
+}
+
+// True when `sig` is neither caught, ignored nor blocked (proc(5), SigCgt, SigIgn, SigBlk).
+bool has_default_action(pid_t pid, int sig) {
+  File file = open_file("/proc/" + std::to_string(pid) + "/status");
+  if (!file) return false;
+  uint64_t taken = 0, mask;
+  char line[256];
+  while (fgets(line, sizeof line, file.get()))
+    if (sscanf(line, "SigBlk: %" SCNx64, &mask) == 1 || sscanf(line, "SigIgn: %" SCNx64, &mask) == 1 ||
+        sscanf(line, "SigCgt: %" SCNx64, &mask) == 1)
+      taken |= mask;
+  return !(taken >> (sig - 1) & 1);
+}
+
+Result send_signal(int pidfd, pid_t pid, int sig, pid_t init) {
+  if (pid == init && ends_by_default(sig) && has_default_action(pid, sig)) sig = SIGKILL;
+  return syscall(SYS_pidfd_send_signal, pidfd, sig, nullptr, 0) < 0 ? failed("pidfd_send_signal") : ok();
+}
+
+Result read_pids(const std::string& path, std::vector<pid_t>* pids) {
+  File file = open_file(path);
+  if (!file) return failed("open");
+  for (pid_t pid; fscanf(file.get(), "%d", &pid) == 1;)
+    if (pid > 0) pids->push_back(pid);
+  return ok();
+}
+
+}  // namespace
+
+Result open_member(const Members& members, pid_t pid) {
+  Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd.valid()) return failed("pidfd_open");
+  if (!is_member(members, pid)) return failed("pidfd_open", ESRCH);
+  return ok(pidfd.release());
+}
+
+Result signal_member(const Members& members, pid_t pid, int sig, pid_t init) {
+  Result opened = open_member(members, pid);
+  if (opened.code) return opened;
+  Fd pidfd(static_cast<int>(opened.value));
+  return send_signal(pidfd.get(), pid, sig, init);
+}
+
+Result signal_members(const Members& members, int sig, pid_t init, pid_t except) {
+  std::set<pid_t> reached;
+  for (int pass = 0; pass < max_passes; pass++) {
+    std::vector<pid_t> pids;
+    Result listed = read_pids(members.procs, &pids);
+    if (listed.code) return listed;
+    bool anyone_new = false;
+    for (pid_t pid : pids) {
+      if (pid == except || reached.count(pid)) continue;
+      Result sent = signal_member(members, pid, sig, init);
+      if (sent.code == ESRCH) continue;  // ended meanwhile
+      if (sent.code) return sent;
+      reached.insert(pid);
+      anyone_new = true;
+    }
+    if (!anyone_new) break;
+  }
+  return ok(static_cast<long>(reached.size()));
+}
