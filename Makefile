@@ -1,11 +1,14 @@
 # Everything npm's scripts do, made only when something it depends on has changed.
-SOURCES := $(shell find daemon test bench -name '*.ts')
-NATIVE  := $(shell find native -name '*.cc' -o -name '*.h') native/Makefile
-BUILT   := dist/.built
+SOURCES   := $(shell find daemon test bench -name '*.ts')
+NATIVE    := $(shell find native -name '*.cc' -o -name '*.h') native/Makefile
 INSTALLED := node_modules/.package-lock.json
+BIN       := node_modules/.bin
+export REDOCLY_TELEMETRY := off
+export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 
-build: dist/native/.built $(BUILT)
+build: dist/native/.built dist/.built
 
+# The modules of another folder's lock file are not ours: npm ci makes them anew.
 $(INSTALLED): package.json package-lock.json
 	npm ci --no-audit --no-fund
 	@touch $@
@@ -14,12 +17,34 @@ dist/native/.built: $(NATIVE) | $(INSTALLED)
 	$(MAKE) --no-print-directory -C native -j2
 	@touch $@
 
-$(BUILT): $(SOURCES) tsconfig.json $(INSTALLED)
-	node_modules/.bin/tsc
+dist/.built: $(SOURCES) tsconfig.json $(INSTALLED)
+	$(BIN)/tsc
 	@chmod +x dist/daemon/main.js
 	@touch $@
 
 start: build
-	node dist/daemon/main.js serve --dev
+	exec node dist/daemon/main.js serve --dev
 
-.PHONY: build start
+test: build
+	$(BIN)/tap --reporter=terse
+
+# What a reader would point out: types, lint, format, a stale or invalid OpenAPI document.
+check: build
+	$(BIN)/eslint .
+	$(BIN)/prettier --check --log-level warn .
+	node dist/daemon/main.js openapi | diff -u openapi/openapi.json -
+	$(BIN)/redocly lint openapi/openapi.json
+	@if command -v clang-format >/dev/null; then clang-format --dry-run --Werror $(filter %.cc %.h,$(NATIVE)); \
+	else echo 'clang-format is not installed: the format of native/ is not checked'; fi
+
+# The addon's tests once more, every access checked (CONTRIBUTING.md).
+check-native: build
+	$(MAKE) --no-print-directory -C native -j2 SANITIZE=address OUT=../build/asan/native ../build/asan/native/contextd.node
+	test/support/asan
+
+openapi: build
+	node dist/daemon/main.js openapi --output openapi/openapi.json
+
+bench: build
+
+.PHONY: build start test check check-native openapi bench

@@ -1,4 +1,4 @@
-import Fastify, { type FastifyBaseLogger } from 'fastify'
+import Fastify, { LogController, type FastifyBaseLogger } from 'fastify'
 import type { Socket } from 'node:net'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { pino } from 'pino'
@@ -41,13 +41,15 @@ export async function buildApp(options: AppOptions): Promise<App> {
   const app: App = Fastify({
     bodyLimit: BODY_LIMIT,
     // Reads are too many and too fast to log; writes are in the audit log, failures in the error handler.
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: 'idle',
     loggerInstance: logger,
     // Strict, as the API's fields are: no guessing at paths.
     routerOptions: { caseSensitive: true, ignoreTrailingSlash: false, maxParamLength: 100 }
   }).withTypeProvider<TypeBoxTypeProvider>()
-  driver.onError = (error) => { app.log.error({ err: error }, 'driver') }
+  driver.onError = (error) => {
+    app.log.error({ err: error }, 'driver')
+  }
 
   for (const schema of components) app.addSchema(schema)
   addProblems(app)
@@ -63,7 +65,8 @@ export async function buildApp(options: AppOptions): Promise<App> {
     done()
   })
   const resources: Resources = { contexts: new Contexts(driver), driver, passed, stopping: stopping.signal }
-  for (const routes of [hostRoutes, contextRoutes, lifeRoutes, wordRoutes, unameRoutes, processRoutes]) routes(app, resources)
+  for (const routes of [hostRoutes, contextRoutes, lifeRoutes, wordRoutes, unameRoutes, processRoutes])
+    routes(app, resources)
   addDocument(app)
   refuseOtherMethods()
   return app

@@ -76,7 +76,9 @@ const setting = (name: Name): Setting => settings[name]
 export function serveHelp(): string {
   const rows = names.map((name) => {
     const { flag, placeholder, help, choices, fallback } = setting(name)
-    const more = [choices && `one of ${choices.join(', ')}`, fallback && `default ${fallback}`].filter(Boolean).join('; ')
+    const more = [choices && `one of ${choices.join(', ')}`, fallback && `default ${fallback}`]
+      .filter(Boolean)
+      .join('; ')
     return `  ${`--${flag} ${placeholder}`.padEnd(22)}${help}${more ? ` (${more})` : ''}`
   })
   return [
@@ -101,19 +103,20 @@ export function readConfig(args: string[], env: NodeJS.ProcessEnv): Config | 'he
     flags = parseArgs({
       args,
       options: { ...options, config: { type: 'string' }, dev: { type: 'boolean' }, help: { type: 'boolean' } }
-    }).values as typeof flags
+    }).values
   } catch (error) {
     throw new UsageError((error as Error).message)
   }
-  if (flags['help']) return 'help'
-  const dev = flags['dev'] === true
-  const file = typeof flags['config'] === 'string' ? readFile(flags['config']) : {}
+  if (flags.help) return 'help'
+  const dev = flags.dev === true
+  const file = typeof flags.config === 'string' ? readFile(flags.config) : {}
 
   const value = (name: Name): string | undefined => {
     const { flag, key, fallback, devFallback, choices } = setting(name)
     const variable = `CONTEXTD_${key.toUpperCase()}`
     const found = flags[flag] ?? env[variable] ?? file[key] ?? (dev ? devFallback : undefined) ?? fallback
-    if (found !== undefined && (typeof found !== 'string' || found === '')) throw new UsageError(`${flag} needs a value`)
+    if (found !== undefined && (typeof found !== 'string' || found === ''))
+      throw new UsageError(`${flag} needs a value`)
     if (found !== undefined && choices && !choices.includes(found))
       throw new UsageError(`${flag} is one of ${choices.join(', ')}, not "${found}"`)
     return found
@@ -135,7 +138,8 @@ function readFile(path: string): Record<string, string> {
   } catch (error) {
     throw new UsageError(`config ${path}: ${(error as Error).message}`)
   }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw new UsageError(`config ${path}: not an object`)
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+    throw new UsageError(`config ${path}: not an object`)
   const keys = names.map((name) => setting(name).key)
   for (const [key, value] of Object.entries(parsed)) {
     if (!keys.includes(key)) throw new UsageError(`config ${path}: unknown key "${key}"; known: ${keys.join(', ')}`)

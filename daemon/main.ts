@@ -29,8 +29,12 @@ const commands: Record<string, (args: string[]) => Promise<void>> = {
     await printDocument(args)
   },
 
-  '--help': async () => { process.stdout.write(help) },
-  '--version': async () => { process.stdout.write(`${version}\n`) }
+  '--help': async () => {
+    process.stdout.write(help)
+  },
+  '--version': async () => {
+    process.stdout.write(`${version}\n`)
+  }
 }
 
 const EXIT_FAILED = 1

@@ -27,7 +27,9 @@ export class AuditLog {
 
   /** Words are written as the API shows them. A line is one write(2), so that lines never mix. */
   append(record: AuditRecord): void {
-    const line = JSON.stringify(record, (_key, value: unknown) => (typeof value === 'bigint' ? formatWord(value) : value))
+    const line = JSON.stringify(record, (_key, value: unknown) =>
+      typeof value === 'bigint' ? formatWord(value) : value
+    )
     writeSync(this.#fd, `${line}\n`)
   }
 

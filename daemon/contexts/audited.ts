@@ -10,7 +10,15 @@ export interface NativeCall {
   native?: string
 }
 
-const writes = ['vx_create', 'vx_migrate', 'vx_bcaps_set', 'vx_ccaps_set', 'vx_flags_set', 'vx_uname_set', 'vx_kill'] as const
+const writes = [
+  'vx_create',
+  'vx_migrate',
+  'vx_bcaps_set',
+  'vx_ccaps_set',
+  'vx_flags_set',
+  'vx_uname_set',
+  'vx_kill'
+] as const
 export type Writes = Pick<Driver, (typeof writes)[number]>
 
 /** What a process is given may be secret: values of its environment and its input are not recorded. */

@@ -17,7 +17,15 @@ import { ExitReports, exitReport } from './exit-reports.js'
 import { Locks } from './locks.js'
 import { invalid, Refusal } from './refusal.js'
 import { readWord, unameField } from './view.js'
-import { checkIrreversible, checkSupported, replaceableBits, tableOf, wordFromInput, wordKinds, type WordKind } from './words.js'
+import {
+  checkIrreversible,
+  checkSupported,
+  replaceableBits,
+  tableOf,
+  wordFromInput,
+  wordKinds,
+  type WordKind
+} from './words.js'
 
 /** Contexts without an xid of their own get one from here on, as dynamic ids did on early kernels. */
 const FIRST_FREE_XID = 49152
@@ -60,7 +68,9 @@ export class Contexts {
   readonly #reports = new ExitReports()
 
   constructor(readonly driver: Driver) {
-    driver.onDeath = (xid, result) => { this.#reports.add(exitReport(xid, result)) }
+    driver.onDeath = (xid, result) => {
+      this.#reports.add(exitReport(xid, result))
+    }
   }
 
   exists(xid: number): boolean {
@@ -89,7 +99,8 @@ export class Contexts {
         return await this.#locks.run(xid, () => this.#create(xid, body, plan, write, watch))
       } catch (error) {
         // Somebody else took it meanwhile; but an EEXIST from further on is an error like any other.
-        if (!isCode(error, 'EEXIST') || !['vx_create', 'ctx_create', 'mkdir'].includes((error as CallError).call)) throw error
+        if (!isCode(error, 'EEXIST') || !['vx_create', 'ctx_create', 'mkdir'].includes((error as CallError).call))
+          throw error
       }
     }
     throw new CallError('ENOSPC', 'vx_create', `no free xid in ${FIRST_FREE_XID}..${XID_MAX}`)
@@ -232,14 +243,23 @@ export class Contexts {
       const reason = checkUnameValue(value)
       if (reason) throw invalid(name === 'context' ? 'name (uname.context)' : `uname.${name}`, reason)
       if (!write.record && this.driver.treatment('uname', name) === 'unsupported')
-        throw new Refusal(422, 'unsupported', `uname.${name}: the ${this.driver.name} driver cannot set it; ?unsupported=record keeps it without effect`)
+        throw new Refusal(
+          422,
+          'unsupported',
+          `uname.${name}: the ${this.driver.name} driver cannot set it; ?unsupported=record keeps it without effect`
+        )
     }
   }
 
   /** The usual start of ABI.md: persistent while it is being set up, names and caps from outside, then its init. */
   async #create(xid: number, body: ContextBody, plan: Plan, write: Write, watch?: AbortSignal): Promise<Applied> {
     if (!body.init && !(plan.flags & PERSISTENT))
-      throw new Refusal(422, 'not-persistent', 'a context without init must be PERSISTENT, or it would end at once', xid)
+      throw new Refusal(
+        422,
+        'not-persistent',
+        'a context without init must be PERSISTENT, or it would end at once',
+        xid
+      )
     const applied: Applied = { xid, changed: ['created'] }
     if (write.dryRun) return applied
     const writes = this.#writes(write)
@@ -286,15 +306,28 @@ export class Contexts {
   async #converge(xid: number, body: ContextBody, write: Write): Promise<Applied> {
     const { root } = this.driver.details(xid)
     if (body.root !== undefined && body.root !== root)
-      throw new Refusal(409, 'root-differs', `the root of context ${xid} is ${root ?? "the host's"} and cannot be changed`, xid)
+      throw new Refusal(
+        409,
+        'root-differs',
+        `the root of context ${xid} is ${root ?? "the host's"} and cannot be changed`,
+        xid
+      )
     const changed: string[] = []
     for (const kind of wordKinds) {
       const input = body[kind]
       if (input === undefined) continue
       const data = { flags: wordFromInput(tableOf(this.driver, kind), input), mask: replaceableBits(kind) }
       if (kind === 'flags' && !(data.flags & PERSISTENT) && this.#hasNobody(xid) && !body.init)
-        throw new Refusal(422, 'not-persistent', `context ${xid} has no process and would end at once without PERSISTENT`, xid)
-      if ((await this.setWord(xid, kind, data, { ...write, dryRun: write.dryRun || kind === 'flags' })).changed) changed.push(kind)
+        throw new Refusal(
+          422,
+          'not-persistent',
+          `context ${xid} has no process and would end at once without PERSISTENT`,
+          xid
+        )
+      if (
+        (await this.setWord(xid, kind, data, { ...write, dryRun: write.dryRun === true || kind === 'flags' })).changed
+      )
+        changed.push(kind)
     }
     for (const field of await this.setUname(xid, this.#unameOf(body, write), write)) changed.push(`uname.${field}`)
     if (body.init && this.driver.vx_info(xid).initpid === 0) {
@@ -303,7 +336,12 @@ export class Contexts {
     }
     // Flags last: without PERSISTENT the context needs the init that was started just now.
     if (changed.includes('flags') && body.flags !== undefined)
-      await this.setWord(xid, 'flags', { flags: wordFromInput(tableOf(this.driver, 'flags'), body.flags), mask: replaceableBits('flags') }, write)
+      await this.setWord(
+        xid,
+        'flags',
+        { flags: wordFromInput(tableOf(this.driver, 'flags'), body.flags), mask: replaceableBits('flags') },
+        write
+      )
     return { xid, changed }
   }
 
@@ -316,7 +354,9 @@ export class Contexts {
 async function within(promise: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<false>((resolve) => {
-    timer = setTimeout(() => { resolve(false) }, ms)
+    timer = setTimeout(() => {
+      resolve(false)
+    }, ms)
   })
   try {
     return await Promise.race([promise.then(() => true), late])

@@ -28,7 +28,8 @@ export class Idempotency<T = { status: number; xid: number; body: unknown }> {
     const text = JSON.stringify(body)
     const kept = this.#kept.get(id)
     if (kept) {
-      if (kept.body !== text) throw new Refusal(422, 'idempotency-key', 'this Idempotency-Key was used with another body')
+      if (kept.body !== text)
+        throw new Refusal(422, 'idempotency-key', 'this Idempotency-Key was used with another body')
       return kept.answer
     }
     const answer = work()

@@ -39,7 +39,8 @@ export function changeableFlags(word: bigint): bigint {
 
 /** Once STATE_ADMIN is cleared nobody administers the context any more, the host included. */
 export function requireAdmin(flags: bigint, xid: number, call: string): void {
-  if (!(flags & STATE_ADMIN)) throw new CallError('EACCES', call, `context ${xid} is no longer administrable: STATE_ADMIN is cleared`)
+  if (!(flags & STATE_ADMIN))
+    throw new CallError('EACCES', call, `context ${xid} is no longer administrable: STATE_ADMIN is cleared`)
 }
 
 /** INFO_PRIVATE closes a context as soon as it is set up. */

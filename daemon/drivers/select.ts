@@ -34,7 +34,9 @@ const openers: Record<DriverName, (options: Options) => Promise<Driver>> = {
 export async function selectDriver(options: Options): Promise<Selection> {
   if (options.name !== 'auto') return { driver: await openers[options.name](options), passed: [] }
   const passed: string[] = []
-  for (const name of options.allowMemory ? (['vserver', 'namespaces', 'memory'] as const) : (['vserver', 'namespaces'] as const)) {
+  for (const name of options.allowMemory
+    ? (['vserver', 'namespaces', 'memory'] as const)
+    : (['vserver', 'namespaces'] as const)) {
     try {
       return { driver: await openers[name](options), passed }
     } catch (error) {

@@ -15,7 +15,7 @@ export async function addOpenapi(app: FastifyInstance): Promise<void> {
           'Guest contexts over HTTP on a Unix socket. Every resource is one context command of libvserver. Errors are problem details (RFC 9457).',
         license: { name: 'MIT', identifier: 'MIT' }
       },
-      servers: [{ url: 'http://localhost', description: 'Over the Unix socket; the host name does not matter.' }],
+      servers: [{ url: '/', description: 'Over the Unix socket; the host name of the URL does not matter.' }],
       security: [],
       tags: [
         { name: 'contexts', description: 'Contexts and their life.' },
@@ -29,7 +29,8 @@ export async function addOpenapi(app: FastifyInstance): Promise<void> {
     },
     hideUntagged: true,
     refResolver: {
-      buildLocalReference: (json, _baseUri, _fragment, index) => (typeof json.$id === 'string' ? json.$id : `def-${index}`)
+      buildLocalReference: (json, _baseUri, _fragment, index) =>
+        typeof json.$id === 'string' ? json.$id : `def-${index}`
     }
   })
   await app.register(swaggerUi, { routePrefix: '/docs' })

@@ -49,7 +49,9 @@ export function addPeers(app: FastifyInstance, identify: (socket: Socket) => Pee
     }
     const action = request.routeOptions.config.action ?? 'read'
     if (action !== 'read' && peer.uid !== 0 && peer.uid !== ownUid) {
-      done(new Refusal(403, 'forbidden', `uid ${peer.uid} may only read; ${action} is for root and the daemon's own user`))
+      done(
+        new Refusal(403, 'forbidden', `uid ${peer.uid} may only read; ${action} is for root and the daemon's own user`)
+      )
       return
     }
     done()

@@ -6,7 +6,19 @@ import { CallError } from '../drivers/errors.js'
 import type { Problem } from '../schemas/problem.js'
 import { VocabularyError } from '../vocabulary/word.js'
 
-const UNPROCESSABLE = ['EINVAL', 'ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'ENAMETOOLONG', 'E2BIG', 'ENOEXEC', 'EILSEQ', 'ELIBBAD', 'ETXTBSY']
+const UNPROCESSABLE = [
+  'EINVAL',
+  'ENOENT',
+  'ENOTDIR',
+  'EISDIR',
+  'ELOOP',
+  'ENAMETOOLONG',
+  'E2BIG',
+  'ENOEXEC',
+  'EILSEQ',
+  'ELIBBAD',
+  'ETXTBSY'
+]
 const UNAVAILABLE = ['EAGAIN', 'ENOMEM', 'ENOSPC', 'EMFILE', 'ENFILE', 'EBUSY', 'EINTR', 'EDQUOT']
 
 /** HTTP status of each errno; what is not here is the daemon's own failure. */
@@ -62,10 +74,16 @@ export function addProblems(app: FastifyInstance): void {
     const problem = problemOf(error)
     const xid = xidOf(request)
     if (problem.xid === undefined && typeof xid === 'number') problem.xid = xid
-    if (problem.status >= 500) request.log.error({ err: error, method: request.method, url: request.url }, problem.detail)
+    if (problem.status >= 500)
+      request.log.error({ err: error, method: request.method, url: request.url }, problem.detail)
     return sendProblem(reply, problem)
   })
   app.setNotFoundHandler((request, reply) =>
-    sendProblem(reply, { type: 'not-found', title: 'Not Found', status: 404, detail: `there is no ${request.url.split('?')[0] ?? ''}` })
+    sendProblem(reply, {
+      type: 'not-found',
+      title: 'Not Found',
+      status: 404,
+      detail: `there is no ${request.url.split('?')[0] ?? ''}`
+    })
   )
 }

@@ -33,7 +33,13 @@ function refuseExponents(text: string): void {
 }
 
 export function addValidation(app: FastifyInstance): void {
-  const ajv = new Ajv({ allErrors: false, coerceTypes: false, removeAdditional: false, useDefaults: false, strict: false })
+  const ajv = new Ajv({
+    allErrors: false,
+    coerceTypes: false,
+    removeAdditional: false,
+    useDefaults: false,
+    strict: false
+  })
   formats.default(ajv)
   app.setValidatorCompiler<JsonSchema>(({ schema, httpPart }) => {
     const validate: ValidateFunction = ajv.compile(schema)
@@ -43,7 +49,9 @@ export function addValidation(app: FastifyInstance): void {
       (data: Record<string, unknown>) => {
         for (const [name, property] of properties) if (name in data) data[name] = readText(property, data[name])
         const valid = validate(data)
-        return valid ? true : { error: Object.assign(new Error(ajv.errorsText(validate.errors)), { validation: validate.errors }) }
+        return valid
+          ? true
+          : { error: Object.assign(new Error(ajv.errorsText(validate.errors)), { validation: validate.errors }) }
       },
       { errors: null }
     ) as never
@@ -53,7 +61,11 @@ export function addValidation(app: FastifyInstance): void {
     const path = error?.instancePath.slice(1).replaceAll('/', '.') ?? ''
     const extra = (error?.params as { additionalProperty?: string } | undefined)?.additionalProperty
     const field = [part === 'params' ? 'path' : part, path, extra].filter(Boolean).join('.')
-    return new Refusal(400, 'validation', `${field} ${extra === undefined ? (error?.message ?? 'is invalid') : 'is unknown'}`)
+    return new Refusal(
+      400,
+      'validation',
+      `${field} ${extra === undefined ? (error?.message ?? 'is invalid') : 'is unknown'}`
+    )
   })
 
   app.removeAllContentTypeParsers()

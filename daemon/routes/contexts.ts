@@ -4,7 +4,16 @@ import { Renderings } from '../contexts/renderings.js'
 import { addPreconditions } from '../plugins/preconditions.js'
 import { Change, ref, WriteQuery, XidParams } from '../schemas/common.js'
 import {
-  AppliedContext, AppliedOrChange, Context, ContextBody, ContextList, CreateBody, CreateQuery, DestroyQuery, ListQuery, ReportOrChange
+  AppliedContext,
+  AppliedOrChange,
+  Context,
+  ContextBody,
+  ContextList,
+  CreateBody,
+  CreateQuery,
+  DestroyQuery,
+  ListQuery,
+  ReportOrChange
 } from '../schemas/context.js'
 import { problems } from '../schemas/problem.js'
 import { parseSignal } from '../vocabulary/signals.js'
@@ -38,8 +47,18 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
       const answer = await idempotency.run(request.headers['idempotency-key'], request.peer.uid, body, async () => {
         const { xid: asked, ...rest } = body
         const hangUp = untilHangUp(reply, stopping)
-        const limit = typeof query.wait === 'number' ? setTimeout(() => { hangUp.abort() }, query.wait * 1000) : undefined
-        const applied = await contexts.create(asked, rest, writeOf(request, query), query.wait === undefined ? undefined : hangUp.signal)
+        const limit =
+          typeof query.wait === 'number'
+            ? setTimeout(() => {
+                hangUp.abort()
+              }, query.wait * 1000)
+            : undefined
+        const applied = await contexts.create(
+          asked,
+          rest,
+          writeOf(request, query),
+          query.wait === undefined ? undefined : hangUp.signal
+        )
         request.auditXid = applied.xid
         const { xid, changed } = applied
         if (query.dry_run) return { status: 200, xid, body: { xid, changed, dry_run: true } }
@@ -57,7 +76,12 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
       request.auditXid = answer.xid
       if (answer.status === 200) return reply.send(answer.body as never)
       const { json, etag } = renderings.get(answer.xid)
-      return reply.code(201).header('location', `/contexts/${answer.xid}`).header('etag', etag).type(JSON_TYPE).send(json as never)
+      return reply
+        .code(201)
+        .header('location', `/contexts/${answer.xid}`)
+        .header('etag', etag)
+        .type(JSON_TYPE)
+        .send(json as never)
     }
   })
 
@@ -72,7 +96,9 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
     },
     handler: (request, reply) => {
       const { name, limit = DEFAULT_LIMIT, after = 0 } = request.query
-      const wanted = driver.list().filter((xid) => xid > after && (name === undefined || driver.vx_uname_get(xid, 'context') === name))
+      const wanted = driver
+        .list()
+        .filter((xid) => xid > after && (name === undefined || driver.vx_uname_get(xid, 'context') === name))
       const page = wanted.slice(0, limit)
       const next = wanted.length > limit ? page.at(-1) : null
       const texts = page.map((xid) => renderings.get(xid).json)
@@ -91,7 +117,10 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
     },
     handler: (request, reply) => {
       const { json, etag } = renderings.get(request.params.xid)
-      void reply.header('etag', etag).type(JSON_TYPE).send(json as never)
+      void reply
+        .header('etag', etag)
+        .type(JSON_TYPE)
+        .send(json as never)
     }
   })
 
@@ -113,7 +142,10 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
       if (request.query.dry_run) return reply.send({ xid, changed, dry_run: true })
       const { json, etag } = renderings.get(xid)
       const created = changed.includes('created')
-      void reply.code(created ? 201 : 200).header('etag', etag).type(JSON_TYPE)
+      void reply
+        .code(created ? 201 : 200)
+        .header('etag', etag)
+        .type(JSON_TYPE)
       if (created) void reply.header('location', `/contexts/${xid}`)
       return reply.send(`${json.slice(0, -1)},"changed":${JSON.stringify(changed)}}` as never)
     }
@@ -132,7 +164,12 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
     },
     handler: async (request, reply) => {
       const { signal = 'SIGTERM', grace = DEFAULT_GRACE_S, dry_run } = request.query
-      const { xid, changed } = await contexts.destroy(request.params.xid, parseSignal(signal), grace * 1000, writeOf(request, { dry_run }))
+      const { xid, changed } = await contexts.destroy(
+        request.params.xid,
+        parseSignal(signal),
+        grace * 1000,
+        writeOf(request, { dry_run })
+      )
       if (dry_run) return reply.send({ xid, changed, dry_run })
       renderings.forget(xid)
       return reply.code(204).send(null)

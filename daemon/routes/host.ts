@@ -30,7 +30,12 @@ export function hostRoutes(app: App, { driver, passed }: Resources): void {
 
   app.get('/version', {
     config: { action: 'read' },
-    schema: { summary: 'What is running here', operationId: 'get_version', tags, response: { 200: ref(Version), ...problems } },
+    schema: {
+      summary: 'What is running here',
+      operationId: 'get_version',
+      tags,
+      response: { 200: ref(Version), ...problems }
+    },
     handler: async () => ({
       version,
       driver: driver.name,
@@ -58,7 +63,12 @@ export function hostRoutes(app: App, { driver, passed }: Resources): void {
 
   app.get('/health', {
     config: { action: 'read' },
-    schema: { summary: 'Whether the daemon is alive', operationId: 'get_health', tags, response: { 200: ref(Health), ...problems } },
+    schema: {
+      summary: 'Whether the daemon is alive',
+      operationId: 'get_health',
+      tags,
+      response: { 200: ref(Health), ...problems }
+    },
     handler: async () => ({ status: 'ok' as const })
   })
 }

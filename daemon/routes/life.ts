@@ -62,12 +62,18 @@ export function lifeRoutes(app: App, { contexts, driver, stopping }: Resources):
     handler: async (request, reply) => {
       const hangUp = untilHangUp(reply, stopping)
       const { timeout } = request.query
-      const timer = timeout === undefined ? undefined : setTimeout(() => { hangUp.abort() }, timeout * 1000)
+      const timer =
+        timeout === undefined
+          ? undefined
+          : setTimeout(() => {
+              hangUp.abort()
+            }, timeout * 1000)
       try {
-        return await reply.send(await contexts.wait(request.params.xid, hangUp.signal))
+        return await contexts.wait(request.params.xid, hangUp.signal)
       } catch (error) {
         if (stopping.aborted) throw stoppingRefusal()
-        if (hangUp.signal.aborted && error instanceof CallError && error.code === 'EINTR') return reply.code(204).send(null)
+        if (hangUp.signal.aborted && error instanceof CallError && error.code === 'EINTR')
+          return reply.code(204).send(null)
         throw error
       } finally {
         clearTimeout(timer)

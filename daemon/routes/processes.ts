@@ -2,7 +2,15 @@ import Type from 'typebox'
 import { decodeStatus } from '../contexts/exit-reports.js'
 import { ref, XidParams } from '../schemas/common.js'
 import { problems } from '../schemas/problem.js'
-import { CapturedProcess, KillRequest, ProcessList, ProcessRequest, StartedProcess, Task, TaskParams } from '../schemas/process.js'
+import {
+  CapturedProcess,
+  KillRequest,
+  ProcessList,
+  ProcessRequest,
+  StartedProcess,
+  Task,
+  TaskParams
+} from '../schemas/process.js'
 import { parseSignal } from '../vocabulary/signals.js'
 import { writeOf, type App, type Resources } from './types.js'
 

@@ -18,7 +18,10 @@ export interface Resources {
 }
 
 /** How the request wants its write done. */
-export function writeOf(request: Pick<FastifyRequest, 'calls'>, query: { [K in keyof WriteQuery]?: WriteQuery[K] | undefined } = {}): Write {
+export function writeOf(
+  request: Pick<FastifyRequest, 'calls'>,
+  query: { [K in keyof WriteQuery]?: WriteQuery[K] | undefined } = {}
+): Write {
   return {
     calls: request.calls,
     dryRun: query.dry_run,
@@ -30,7 +33,9 @@ export function writeOf(request: Pick<FastifyRequest, 'calls'>, query: { [K in k
 /** Aborts when the client hangs up before it has its answer, and when the daemon stops. */
 export function untilHangUp(reply: FastifyReply, stopping: AbortSignal): AbortController {
   const controller = new AbortController()
-  const abort = () => { controller.abort() }
+  const abort = () => {
+    controller.abort()
+  }
   stopping.addEventListener('abort', abort)
   reply.raw.once('close', () => {
     stopping.removeEventListener('abort', abort)

@@ -1,7 +1,15 @@
 import { unameField, unameView } from '../contexts/view.js'
 import { ref, WriteQuery, XidParams } from '../schemas/common.js'
 import { problems } from '../schemas/problem.js'
-import { ChangedUname, ChangedUnameField, Uname, UnameFieldParams, UnameFieldReply, UnamePatch, UnameValue } from '../schemas/uname.js'
+import {
+  ChangedUname,
+  ChangedUnameField,
+  Uname,
+  UnameFieldParams,
+  UnameFieldReply,
+  UnamePatch,
+  UnameValue
+} from '../schemas/uname.js'
 import { writeOf, type App, type Resources } from './types.js'
 
 const tags = ['uname']

@@ -11,7 +11,11 @@ export const ref = <T extends TSchema>(schema: T & { $id?: string }) =>
 export const nullable = <T extends TSchema>(schema: T & { type?: string }) =>
   Type.Unsafe<Static<T> | null>({ ...schema, type: [(schema as { type: string }).type, 'null'] })
 
-export const XID = Type.Integer({ minimum: 2, maximum: 65535, description: 'Context id. 0 is the host, 1 the spectator context.' })
+export const XID = Type.Integer({
+  minimum: 2,
+  maximum: 65535,
+  description: 'Context id. 0 is the host, 1 the spectator context.'
+})
 
 /** No NUL: it would end the string in every system call. */
 export const NO_NUL = '^[^\\u0000]*$'

@@ -1,5 +1,18 @@
 import Type, { type Static } from 'typebox'
-import { AbsolutePath, Change, dryRun, irreversible, nullable, Nanoseconds, ref, Seconds, strict, Timestamp, unsupported, XID } from './common.js'
+import {
+  AbsolutePath,
+  Change,
+  dryRun,
+  irreversible,
+  nullable,
+  Nanoseconds,
+  ref,
+  Seconds,
+  strict,
+  Timestamp,
+  unsupported,
+  XID
+} from './common.js'
 import { Command } from './process.js'
 import { Uname, UnameInput } from './uname.js'
 import { FlagsWord, Word, WordInput } from './word.js'
@@ -27,7 +40,10 @@ export const Context = strict(context, { $id: 'Context', description: 'All of a 
 export type Context = Static<typeof Context>
 
 export const AppliedContext = strict(
-  { ...context, changed: Type.Array(Type.String(), { description: 'What the request changed; "created" for a new context.' }) },
+  {
+    ...context,
+    changed: Type.Array(Type.String(), { description: 'What the request changed; "created" for a new context.' })
+  },
   { $id: 'AppliedContext', description: 'A context after a PUT.' }
 )
 
@@ -61,7 +77,8 @@ export const CreateQuery = strict({
   wait: Type.Optional(
     Type.Unsafe<number | ''>({
       anyOf: [{ type: 'number', minimum: 0, maximum: 86_400 }, { const: '' }],
-      description: 'Answer when the context has ended, after so many seconds at the latest; without a value, whenever it ends.'
+      description:
+        'Answer when the context has ended, after so many seconds at the latest; without a value, whenever it ends.'
     })
   ),
   dry_run: dryRun,

@@ -3,7 +3,12 @@ import { treatments, vocabularyKinds } from '../vocabulary/treatment.js'
 import { nullable, strict } from './common.js'
 
 export const Home = strict(
-  { name: Type.String(), version: Type.String(), driver: Type.String(), links: Type.Record(Type.String(), Type.String()) },
+  {
+    name: Type.String(),
+    version: Type.String(),
+    driver: Type.String(),
+    links: Type.Record(Type.String(), Type.String())
+  },
   { $id: 'Home', description: 'Where things are.' }
 )
 
@@ -40,7 +45,9 @@ const Entry = strict({
 })
 export type VocabularyEntry = Static<typeof Entry>
 
-export const Vocabulary = Type.Unsafe<Record<(typeof vocabularyKinds)[number], VocabularyEntry[]> & { signals: Record<string, number> }>({
+export const Vocabulary = Type.Unsafe<
+  Record<(typeof vocabularyKinds)[number], VocabularyEntry[]> & { signals: Record<string, number> }
+>({
   $id: 'Vocabulary',
   description: 'Every name, and how the active driver treats it.',
   type: 'object',

@@ -9,7 +9,28 @@ import { ChangedUname, ChangedUnameField, Uname, UnameFieldReply } from './uname
 import { ChangedFlagsWord, ChangedWord, FlagsWord, Word } from './word.js'
 
 export const components: TSchema[] = [
-  Problem, Change, Word, FlagsWord, ChangedWord, ChangedFlagsWord, Uname, ChangedUname, UnameFieldReply, ChangedUnameField,
-  Context, AppliedContext, ContextList, ExitReport, Info, StatReply, StartedProcess, CapturedProcess, ProcessList, Task,
-  Home, Version, Health, Vocabulary
+  Problem,
+  Change,
+  Word,
+  FlagsWord,
+  ChangedWord,
+  ChangedFlagsWord,
+  Uname,
+  ChangedUname,
+  UnameFieldReply,
+  ChangedUnameField,
+  Context,
+  AppliedContext,
+  ContextList,
+  ExitReport,
+  Info,
+  StatReply,
+  StartedProcess,
+  CapturedProcess,
+  ProcessList,
+  Task,
+  Home,
+  Version,
+  Health,
+  Vocabulary
 ]

@@ -16,7 +16,10 @@ export const Problem = Type.Object(
 )
 export type Problem = Static<typeof Problem>
 
-const problem = (description: string) => ({ description, content: { 'application/problem+json': { schema: ref(Problem) } } })
+const problem = (description: string) => ({
+  description,
+  content: { 'application/problem+json': { schema: ref(Problem) } }
+})
 
 /** Every route's error answers. */
 export const problems = {

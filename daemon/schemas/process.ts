@@ -43,7 +43,9 @@ export const ProcessRequest = strict({
     })
   ),
   capture: Type.Optional(
-    Type.Boolean({ description: `Wait for the end and return the output, at most ${CAPTURE_LIMIT} bytes of each stream.` })
+    Type.Boolean({
+      description: `Wait for the end and return the output, at most ${CAPTURE_LIMIT} bytes of each stream.`
+    })
   ),
   stdin: Type.Optional(Type.String({ description: 'Input of a captured process; default none.' })),
   timeout: Type.Optional(Seconds('After so many seconds the process and its group get SIGKILL; 0 is no limit.'))
@@ -52,7 +54,10 @@ export type ProcessRequest = Static<typeof ProcessRequest>
 
 const Pid = Type.Integer({ description: "Pid as the host sees it; an opaque handle where guests' pids are hidden." })
 
-export const StartedProcess = strict({ pid: Pid, xid: XID }, { $id: 'StartedProcess', description: 'A process that runs.' })
+export const StartedProcess = strict(
+  { pid: Pid, xid: XID },
+  { $id: 'StartedProcess', description: 'A process that runs.' }
+)
 
 export const CapturedProcess = strict(
   {

@@ -5,7 +5,8 @@ import { nullable, strict, XID } from './common.js'
 const each = <T>(value: (field: (typeof unameFields)[number]) => T) =>
   Object.fromEntries(unameFields.map((field) => [field.name, value(field)])) as Record<UnameField, T>
 
-const Value = (description: string) => Type.String({ description: `${description}. At most 64 bytes of UTF-8, no NUL.` })
+const Value = (description: string) =>
+  Type.String({ description: `${description}. At most 64 bytes of UTF-8, no NUL.` })
 
 export const Uname = strict(
   each(({ meaning }) => nullable(Type.String({ description: meaning }))),
@@ -16,7 +17,10 @@ export type Uname = Static<typeof Uname>
 export const UnameInput = strict(each(({ meaning }) => Type.Optional(Value(meaning))))
 export type UnameInput = Partial<Record<UnameField, string>>
 
-export const UnamePatch = strict(each(({ meaning }) => Type.Optional(Value(meaning))), { minProperties: 1 })
+export const UnamePatch = strict(
+  each(({ meaning }) => Type.Optional(Value(meaning))),
+  { minProperties: 1 }
+)
 
 export const ChangedUname = strict(
   { ...each(({ meaning }) => nullable(Type.String({ description: meaning }))), changed: Type.Array(Type.String()) },

@@ -14,8 +14,14 @@ const mask = Type.String({ description: 'The bits that may still be changed.' })
 const changed = Type.Boolean({ description: 'False when the word was like this already.' })
 
 export const Word = strict(wordProperties, { $id: 'Word', description: 'A 64-bit word.' })
-export const FlagsWord = strict({ ...wordProperties, mask }, { $id: 'FlagsWord', description: 'The flags of a context.' })
-export const ChangedWord = strict({ ...wordProperties, changed }, { $id: 'ChangedWord', description: 'A word after a write.' })
+export const FlagsWord = strict(
+  { ...wordProperties, mask },
+  { $id: 'FlagsWord', description: 'The flags of a context.' }
+)
+export const ChangedWord = strict(
+  { ...wordProperties, changed },
+  { $id: 'ChangedWord', description: 'A word after a write.' }
+)
 export const ChangedFlagsWord = strict(
   { ...wordProperties, mask, changed },
   { $id: 'ChangedFlagsWord', description: 'The flags of a context after a write.' }

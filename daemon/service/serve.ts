@@ -54,7 +54,10 @@ export async function serve(config: Config): Promise<void> {
 function greeting(path: string, driver: string, passed: string[]): string {
   const curl = `curl -s --unix-socket ${path}`
   const json = "-H 'content-type: application/json'"
-  const model = driver === 'memory' ? [`No real driver works here, so this is a model and nothing runs:`, ...passed.map((why) => `  ${why}`)] : []
+  const model =
+    driver === 'memory'
+      ? [`No real driver works here, so this is a model and nothing runs:`, ...passed.map((why) => `  ${why}`)]
+      : []
   return [
     '',
     `contextd ${version}, ${driver} driver. Ctrl-C stops the daemon and leaves guests running. In another terminal:`,

@@ -1,10 +1,5 @@
 #include "become.h"
 
-#include <cerrno>
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -13,6 +8,11 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 
 #include "syscalls.h"
 
@@ -49,8 +49,10 @@ int exec_search(const Spec& spec) {
     if (size > 0 && n > 0 && static_cast<size_t>(n) < sizeof candidate) {
       execve(candidate, spec.argv.items, spec.env.items);
       // As execvp(3): go on after "not here", remember "here, but not allowed".
-      if (errno == EACCES) result = EACCES;
-      else if (errno != ENOENT && errno != ENOTDIR) return errno;
+      if (errno == EACCES)
+        result = EACCES;
+      else if (errno != ENOENT && errno != ENOTDIR)
+        return errno;
     }
     at += size;
     if (*at == ':') at++;

@@ -1,15 +1,15 @@
 #include "capture.h"
 
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <fcntl.h>
 #include <initializer_list>
-#include <poll.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "report.h"
 #include "syscalls.h"
@@ -61,8 +61,10 @@ void drain(Stream* s, size_t limit, bool* truncated, int rounds) {
   char bytes[16384];
   while (s->fd >= 0 && rounds-- > 0) {
     ssize_t n = read(s->fd, bytes, sizeof bytes);
-    if (n > 0) keep(s, bytes, static_cast<size_t>(n), limit, truncated);
-    else if (n < 0 && errno == EINTR) continue;
+    if (n > 0)
+      keep(s, bytes, static_cast<size_t>(n), limit, truncated);
+    else if (n < 0 && errno == EINTR)
+      continue;
     else {
       if (n == 0 || errno != EAGAIN) close_end(&s->fd);
       return;
@@ -72,8 +74,10 @@ void drain(Stream* s, size_t limit, bool* truncated, int rounds) {
 
 void feed(int* fd, const Spec& spec, size_t* fed) {
   ssize_t n = write(*fd, spec.stdin_data + *fed, spec.stdin_size - *fed);
-  if (n > 0) *fed += static_cast<size_t>(n);
-  else if (n < 0 && errno != EAGAIN && errno != EINTR) *fed = spec.stdin_size;  // EPIPE: it does not want more
+  if (n > 0)
+    *fed += static_cast<size_t>(n);
+  else if (n < 0 && errno != EAGAIN && errno != EINTR)
+    *fed = spec.stdin_size;  // EPIPE: it does not want more
   if (*fed == spec.stdin_size) close_end(fd);
 }
 

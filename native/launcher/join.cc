@@ -1,11 +1,11 @@
 #include "join.h"
 
-#include <cerrno>
-#include <csignal>
 #include <fcntl.h>
-#include <initializer_list>
 #include <sched.h>
 #include <sys/wait.h>
+#include <cerrno>
+#include <csignal>
+#include <initializer_list>
 
 #include "become.h"
 #include "capture.h"
@@ -17,7 +17,9 @@ namespace {
 
 constexpr int joined = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWCGROUP;
 
-[[noreturn]] void fail(int pipe_fd, const Failed& failed) { fail_child(pipe_fd, failed.code, failed.call, failed.detail); }
+[[noreturn]] void fail(int pipe_fd, const Failed& failed) {
+  fail_child(pipe_fd, failed.code, failed.call, failed.detail);
+}
 
 // Runs in the context's cgroup, but still in the host's PID namespace, where no guest sees it. All power is gone
 // before the process that the guest can see, and with SYS_PTRACE trace, is made (CVE-2016-9962).
@@ -48,8 +50,10 @@ constexpr int joined = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID 
 pid_t read_outcome(int pipe_fd, Failure* failure) {
   pid_t pid = 0;
   for (ChildMessage message; read_child_message(pipe_fd, &message);) {
-    if (message.pid > 0) pid = message.pid;
-    else *failure = message.failure;
+    if (message.pid > 0)
+      pid = message.pid;
+    else
+      *failure = message.failure;
   }
   return pid;
 }

@@ -1,9 +1,9 @@
 // contextd-launcher: the helper that becomes a guest's process. Started by the daemon only, never by hand.
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <sys/prctl.h>
-#include <sys/stat.h>
 
 #include "become.h"
 #include "join.h"

@@ -1,10 +1,10 @@
 #include "mounts.h"
 
-#include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+#include <cerrno>
 
 #include "report.h"
 #include "syscalls.h"
@@ -68,7 +68,8 @@ void make_read_only(const char* path, int pipe_fd) {
 void enter_root(const char* root, int pipe_fd) {
   mount_attr private_tree{};
   private_tree.propagation = MS_PRIVATE;
-  if (sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, private_tree) < 0) fail_child(pipe_fd, errno, "mount_setattr", "/");
+  if (sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, private_tree) < 0)
+    fail_child(pipe_fd, errno, "mount_setattr", "/");
   // Whoever can write above the root could swap a component for a symlink: none is followed (openat2(2)).
   open_how how{};
   how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
@@ -103,15 +104,18 @@ void fill_dev(int pipe_fd) {
     if (symlink(l.to, l.path) < 0) fail_child(pipe_fd, errno, "symlink", l.path);
   if (mkdir("/dev/shm", 01777) < 0 || mkdir("/dev/pts", 0755) < 0) fail_child(pipe_fd, errno, "mkdir", "/dev");
   umask(old_mask);
-  mount_fresh({"devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5", false}, pipe_fd);
+  mount_fresh({"devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5", false},
+              pipe_fd);
   mount_fresh({"tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777", false}, pipe_fd);
 }
 
 }  // namespace
 
 void set_up_mounts(const Spec& spec, int pipe_fd) {
-  if (spec.root) enter_root(spec.root, pipe_fd);
-  else share_host_root(pipe_fd);
+  if (spec.root)
+    enter_root(spec.root, pipe_fd);
+  else
+    share_host_root(pipe_fd);
   for (const auto& m : fresh_mounts) {
     if (m.host_root_only && spec.root) continue;
     // A minimal root may lack a directory; what it cannot hold it does not need.

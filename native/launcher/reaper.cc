@@ -1,13 +1,13 @@
 #include "reaper.h"
 
-#include <cerrno>
-#include <csignal>
-#include <cstdlib>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
 
 #include "become.h"
 #include "report.h"
@@ -33,9 +33,12 @@ Failed take_order(int control) {
   SpecHeader header{};
   Spec spec;
   Failed failed;
-  if (int err = read_spec_message(control, &buffer, &header)) failed = {err, "read", "launcher message"};
-  else if (int bad = parse_spec(buffer, header, &spec)) failed = {bad, "launcher", "launcher message"};
-  else failed = become_init(spec);
+  if (int err = read_spec_message(control, &buffer, &header))
+    failed = {err, "read", "launcher message"};
+  else if (int bad = parse_spec(buffer, header, &spec))
+    failed = {bad, "launcher", "launcher message"};
+  else
+    failed = become_init(spec);
   // Still here: it failed. The strings of `failed` are constants but for the detail, which dies with the buffer.
   ChildMessage message = failure_message(failed.code, failed.call, failed.detail);
   free(buffer);

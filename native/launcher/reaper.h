@@ -2,5 +2,6 @@
 #pragma once
 #include "spec.h"
 
-// `control` is a socket to the shim: a spec to become comes in, a ChildMessage goes out on failure and end of file on success.
+// `control` is a socket to the shim: a spec to become comes in, a ChildMessage goes out on failure and end of file on
+// success.
 [[noreturn]] void run_reaper(int control);

@@ -1,12 +1,12 @@
 #include "report.h"
 
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include "spec.h"
 

@@ -1,8 +1,8 @@
 // What the launcher tells: frames to the daemon, and the small message a child leaves for its parent.
 #pragma once
+#include <sys/types.h>
 #include <cstddef>
 #include <cstdint>
-#include <sys/types.h>
 
 // Frames on CONTROL_FD: {u32 type, u32 size} in host order, then `size` bytes.
 enum class Frame : uint32_t {
@@ -25,7 +25,7 @@ struct Failure {
   char detail[100];
 };
 struct ChildMessage {
-  int32_t pid;  // mode exec: the process made by the joining child; 0 otherwise
+  int32_t pid;      // mode exec: the process made by the joining child; 0 otherwise
   Failure failure;  // code 0: none
 };
 

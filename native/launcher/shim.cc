@@ -1,15 +1,15 @@
 #include "shim.h"
 
-#include <cerrno>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 
 #include "become.h"
 #include "mounts.h"
@@ -79,9 +79,12 @@ void forward_order(int orders, pid_t pid1) {
   }
   free(buffer);
   ChildMessage answer{};
-  if (err) send_failure(failure_message(err, "send", "order to the reaper").failure);
-  else if (read_child_message(orders, &answer)) send_failure(answer.failure);
-  else announce(pid1, true);
+  if (err)
+    send_failure(failure_message(err, "send", "order to the reaper").failure);
+  else if (read_child_message(orders, &answer))
+    send_failure(answer.failure);
+  else
+    announce(pid1, true);
 }
 
 // Serves the daemon until PID 1 has ended. True when PID 1 has become a guest's init.
@@ -152,7 +155,8 @@ int run_shim(const Spec& spec) {
 }
 
 int run_probe() {
-  if (unshare(CLONE_NEWCGROUP) < 0) return send_failure(failure_message(errno, "unshare", "CLONE_NEWCGROUP").failure), 1;
+  if (unshare(CLONE_NEWCGROUP) < 0)
+    return send_failure(failure_message(errno, "unshare", "CLONE_NEWCGROUP").failure), 1;
   CloneArgs args{};
   args.flags = namespaces | CLONE_INTO_CGROUP;
   args.exit_signal = SIGCHLD;

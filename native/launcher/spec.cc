@@ -1,9 +1,9 @@
 #include "spec.h"
 
+#include <unistd.h>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <unistd.h>
 
 namespace {
 
@@ -40,8 +40,10 @@ int push_group(Spec* spec, gid_t gid) {
 }
 
 Mode mode_of(const char* name) {
-  static const struct { const char* name; Mode mode; } modes[] = {
-      {"probe", Mode::probe}, {"init", Mode::init}, {"reaper", Mode::reaper}, {"exec", Mode::exec}};
+  static const struct {
+    const char* name;
+    Mode mode;
+  } modes[] = {{"probe", Mode::probe}, {"init", Mode::init}, {"reaper", Mode::reaper}, {"exec", Mode::exec}};
   for (const auto& m : modes)
     if (!strcmp(m.name, name)) return m.mode;
   return Mode::none;
@@ -49,23 +51,37 @@ Mode mode_of(const char* name) {
 
 int set_field(Spec* s, const char* key, char* value) {
   auto is = [key](const char* name) { return !strcmp(key, name); };
-  if (is("mode")) s->mode = mode_of(value);
-  else if (is("argv")) return push(&s->argv, value);
-  else if (is("env")) return push(&s->env, value);
-  else if (is("cwd")) s->cwd = value;
-  else if (is("root")) s->root = value;
-  else if (is("nodename")) s->nodename = value;
-  else if (is("domainname")) s->domainname = value;
-  else if (is("uid")) s->uid = static_cast<uid_t>(strtoul(value, nullptr, 10));
-  else if (is("gid")) s->gid = static_cast<gid_t>(strtoul(value, nullptr, 10));
-  else if (is("group")) return push_group(s, static_cast<gid_t>(strtoul(value, nullptr, 10)));
-  else if (is("bcaps")) s->bcaps = strtoull(value, nullptr, 16);
-  else if (is("poke_reaper")) s->poke_reaper = true;
+  if (is("mode"))
+    s->mode = mode_of(value);
+  else if (is("argv"))
+    return push(&s->argv, value);
+  else if (is("env"))
+    return push(&s->env, value);
+  else if (is("cwd"))
+    s->cwd = value;
+  else if (is("root"))
+    s->root = value;
+  else if (is("nodename"))
+    s->nodename = value;
+  else if (is("domainname"))
+    s->domainname = value;
+  else if (is("uid"))
+    s->uid = static_cast<uid_t>(strtoul(value, nullptr, 10));
+  else if (is("gid"))
+    s->gid = static_cast<gid_t>(strtoul(value, nullptr, 10));
+  else if (is("group"))
+    return push_group(s, static_cast<gid_t>(strtoul(value, nullptr, 10)));
+  else if (is("bcaps"))
+    s->bcaps = strtoull(value, nullptr, 16);
+  else if (is("poke_reaper"))
+    s->poke_reaper = true;
   else if (is("capture")) {
     s->capture = true;
     s->capture_limit = strtoul(value, nullptr, 10);
-  } else if (is("timeout_ms")) s->timeout_ms = strtol(value, nullptr, 10);
-  else return EINVAL;
+  } else if (is("timeout_ms"))
+    s->timeout_ms = strtol(value, nullptr, 10);
+  else
+    return EINVAL;
   return 0;
 }
 

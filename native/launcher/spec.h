@@ -1,8 +1,8 @@
 // What the daemon asks of the launcher: one message on descriptor CONTROL_FD.
 #pragma once
+#include <sys/types.h>
 #include <cstddef>
 #include <cstdint>
-#include <sys/types.h>
 
 // Descriptors the daemon passes (native/namespaces/spawn.cc puts them there).
 constexpr int CONTROL_FD = 3;  // stream socket to the daemon
@@ -30,10 +30,10 @@ struct Spec {
   gid_t* groups = nullptr;
   size_t group_count = 0;
   uint64_t bcaps = 0;
-  bool poke_reaper = false;     // PID 1 is our reaper: tell it when a process has ended
+  bool poke_reaper = false;  // PID 1 is our reaper: tell it when a process has ended
   bool capture = false;
-  size_t capture_limit = 0;     // bytes kept of each stream
-  long timeout_ms = 0;          // 0: none
+  size_t capture_limit = 0;  // bytes kept of each stream
+  long timeout_ms = 0;       // 0: none
   const char* stdin_data = nullptr;
   size_t stdin_size = 0;
 };

@@ -1,12 +1,12 @@
 // System calls that Debian 12's C library does not wrap. Numbers are the same on every architecture (5.x table).
 #pragma once
-#include <cstdint>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
+#include <cstdint>
 
 struct CloneArgs {  // clone_args of clone3(2), size CLONE_ARGS_SIZE_VER2 (Linux 5.7, CLONE_INTO_CGROUP)
   uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
@@ -33,7 +33,9 @@ inline int sys_pivot_root(const char* to, const char* put_old) {
 inline int sys_mount(const char* source, const char* target, const char* type, unsigned long flags, const char* data) {
   return static_cast<int>(syscall(SYS_mount, source, target, type, flags, data));
 }
-inline int sys_umount_detach(const char* target) { return static_cast<int>(syscall(SYS_umount2, target, 2 /* MNT_DETACH */)); }
+inline int sys_umount_detach(const char* target) {
+  return static_cast<int>(syscall(SYS_umount2, target, 2 /* MNT_DETACH */));
+}
 inline int sys_open_tree(int dir, const char* path, unsigned flags) {
   return static_cast<int>(syscall(SYS_open_tree, dir, path, flags));
 }

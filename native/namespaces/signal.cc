@@ -1,13 +1,13 @@
 #include "signal.h"
 
+#include <fcntl.h>
+#include <sys/syscall.h>
 #include <cinttypes>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <fcntl.h>
 #include <memory>
 #include <set>
-#include <sys/syscall.h>
 #include <vector>
 
 #include "fd.h"
@@ -35,8 +35,15 @@ bool is_member(const Members& members, pid_t pid) {
 
 bool ends_by_default(int sig) {
   switch (sig) {
-    case 0: case SIGCHLD: case SIGCONT: case SIGURG: case SIGWINCH:
-    case SIGSTOP: case SIGTSTP: case SIGTTIN: case SIGTTOU: return false;
+    case 0:
+    case SIGCHLD:
+    case SIGCONT:
+    case SIGURG:
+    case SIGWINCH:
+    case SIGSTOP:
+    case SIGTSTP:
+    case SIGTTIN:
+    case SIGTTOU: return false;
     default: return true;
   }
 }

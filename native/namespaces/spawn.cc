@@ -1,6 +1,5 @@
 #include "spawn.h"
 
-#include <csignal>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <spawn.h>
@@ -10,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <csignal>
 
 #include "../launcher/spec.h"
 #include "fd.h"
@@ -24,7 +24,8 @@ Result sealed_copy(const std::string& path) {
   for (off_t at = 0; at < info.st_size;)
     if (sendfile(copy.get(), from.get(), &at, static_cast<size_t>(info.st_size - at)) <= 0) return failed("sendfile");
   if (fchmod(copy.get(), 0500) < 0) return failed("fchmod");
-  if (fcntl(copy.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0) return failed("fcntl");
+  if (fcntl(copy.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+    return failed("fcntl");
   // Opened again for reading only: exec refuses a file that somebody has open for writing (ETXTBSY).
   std::string self = "/proc/self/fd/" + std::to_string(copy.get());
   Fd readable(open(self.c_str(), O_RDONLY | O_CLOEXEC));

@@ -1,7 +1,7 @@
 // Starting the launcher.
 #pragma once
-#include <string>
 #include <sys/types.h>
+#include <string>
 
 #include "result.h"
 

@@ -1,11 +1,11 @@
 #include "uts.h"
 
-#include <functional>
 #include <sched.h>
 #include <sys/utsname.h>
+#include <unistd.h>
+#include <functional>
 #include <system_error>
 #include <thread>
-#include <unistd.h>
 
 namespace {
 
@@ -36,5 +36,6 @@ Result set_nodename(int pid1, const std::string& value) {
 }
 
 Result set_domainname(int pid1, const std::string& value) {
-  return in_uts_of(pid1, [&] { return setdomainname(value.data(), value.size()) < 0 ? failed("setdomainname") : ok(); });
+  return in_uts_of(pid1,
+                   [&] { return setdomainname(value.data(), value.size()) < 0 ? failed("setdomainname") : ok(); });
 }

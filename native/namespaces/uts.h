@@ -1,7 +1,7 @@
 // Names of a UTS namespace that is not ours.
 #pragma once
-#include <string>
 #include <sys/types.h>
+#include <string>
 
 #include "result.h"
 

@@ -7,16 +7,7 @@ import { SIGKILL, endsByDefault } from '../../vocabulary/signals.js'
 import type { UnameField } from '../../vocabulary/uname.js'
 import type { Treatment, VocabularyKind } from '../../vocabulary/treatment.js'
 import { WORD_MAX } from '../../vocabulary/word.js'
-import type {
-  ContextDetails,
-  Driver,
-  FlagsData,
-  MigrateData,
-  Migrated,
-  Process,
-  Stat,
-  WaitResult
-} from '../driver.js'
+import type { ContextDetails, Driver, FlagsData, MigrateData, Migrated, Process, Stat, WaitResult } from '../driver.js'
 import { CallError } from '../errors.js'
 import * as rules from '../rules.js'
 import { treatmentOf, type TreatmentTable } from '../treatments.js'
@@ -29,7 +20,7 @@ interface ModelProcess {
   comm: string
   startedAt: number
   stdout: string
-  timer?: NodeJS.Timeout
+  timers: NodeJS.Timeout[]
   ended: Promise<number>
   end: (status: number) => void
 }
@@ -133,21 +124,20 @@ export class MemoryDriver implements Driver {
     process.stdout = behaviour.stdout ?? ''
     if (behaviour.after !== undefined) {
       const status = (behaviour.exitCode ?? 0) << 8
-      process.timer = setTimeout(() => { this.#end(context, process, status) }, behaviour.after)
+      process.timers.push(
+        setTimeout(() => {
+          this.#end(context, process, status)
+        }, behaviour.after)
+      )
     }
     let timedOut = false
-    const timeout =
-      data.timeoutMs &&
-      setTimeout(() => {
-        timedOut = true
-        this.#end(context, process, SIGKILL)
-      }, data.timeoutMs)
-    if (!data.capture) {
-      void process.ended.then(() => { clearTimeout(timeout || undefined) })
-      return { pid: process.pid }
+    const kill = () => {
+      timedOut = true
+      this.#end(context, process, SIGKILL)
     }
+    if (data.timeoutMs) process.timers.push(setTimeout(kill, data.timeoutMs))
+    if (!data.capture) return { pid: process.pid }
     const status = await process.ended
-    clearTimeout(timeout || undefined)
     const stdout = process.stdout.slice(0, data.capture.limit)
     return {
       pid: process.pid,
@@ -275,7 +265,7 @@ export class MemoryDriver implements Driver {
 
   async close(): Promise<void> {
     for (const context of this.#contexts.values())
-      for (const process of context.processes.values()) clearTimeout(process.timer)
+      for (const process of context.processes.values()) process.timers.forEach(clearTimeout)
   }
 
   #find(xid: number, call: string): ModelContext {
@@ -296,13 +286,16 @@ export class MemoryDriver implements Driver {
 
   #start(context: ModelContext, data: MigrateData): ModelProcess {
     let end: (status: number) => void = () => undefined
-    const ended = new Promise<number>((resolve) => { end = resolve })
+    const ended = new Promise<number>((resolve) => {
+      end = resolve
+    })
     const process: ModelProcess = {
       pid: ++this.#lastPid,
       nspid: data.flags & SET_INIT ? 1 : ++context.forks + 1,
       comm: basename(data.process.argv[0] ?? '').slice(0, 15),
       startedAt: Date.now(),
       stdout: '',
+      timers: [],
       ended,
       end
     }
@@ -319,7 +312,7 @@ export class MemoryDriver implements Driver {
 
   #end(context: ModelContext, process: ModelProcess, status: number): void {
     if (!context.processes.delete(process.pid)) return
-    clearTimeout(process.timer)
+    process.timers.forEach(clearTimeout)
     if (process.pid === context.initpid) context.initpid = 0
     context.lastStatus = status
     process.end(status)

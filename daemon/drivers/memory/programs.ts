@@ -40,7 +40,7 @@ function exists(path: string): boolean {
  */
 export function behaviourOf(spec: ProcessSpec, root: string | null, guest: Guest): Behaviour {
   const name = spec.argv[0] ?? ''
-  const directories = name.includes('/') ? [''] : (spec.env['PATH'] ?? '/usr/bin:/bin').split(':')
+  const directories = name.includes('/') ? [''] : (spec.env.PATH ?? '/usr/bin:/bin').split(':')
   if (!directories.some((directory) => exists(join(root ?? '/', directory, name))))
     throw new CallError('ENOENT', 'execve', `no file ${name}`)
   const program = programs[basename(name)]

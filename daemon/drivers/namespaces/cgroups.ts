@@ -11,7 +11,8 @@ interface Cgroup2Mount {
 }
 
 /** mountinfo escapes space, tab, newline and backslash as octal (proc(5)). */
-const unescape = (text: string) => text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)))
+const unescape = (text: string) =>
+  text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)))
 
 /** The cgroup2 mounts, unified or beside v1 ones, of /proc/self/mountinfo (proc(5)). */
 export function cgroup2Mounts(mountinfo = readFileSync('/proc/self/mountinfo', 'utf8')): Cgroup2Mount[] {
@@ -47,7 +48,11 @@ export class CgroupHome {
     this.#lock = withErrno('open', path, () => openSync(path, constants.O_RDONLY | constants.O_DIRECTORY))
     if (!native.tryLock(this.#lock)) {
       closeSync(this.#lock)
-      throw new CallError('EWOULDBLOCK', 'flock', `another contextd manages ${path}; give this one its own --cgroup-root`)
+      throw new CallError(
+        'EWOULDBLOCK',
+        'flock',
+        `another contextd manages ${path}; give this one its own --cgroup-root`
+      )
     }
   }
 
@@ -103,11 +108,14 @@ export function isPopulated(path: string): boolean {
 
 /** SIGKILL for everything in the cgroup and below it, forks in flight included (cgroup.kill, Linux 5.14). */
 export function killAll(path: string): void {
-  withErrno('write', join(path, 'cgroup.kill'), () => { writeFileSync(join(path, 'cgroup.kill'), '1') })
+  withErrno('write', join(path, 'cgroup.kill'), () => {
+    writeFileSync(join(path, 'cgroup.kill'), '1')
+  })
 }
 
 /** Removes the directory and what a guest has made below it. EBUSY while a process is left. */
 export function removeTree(path: string): void {
-  for (const entry of readdirSync(path, { withFileTypes: true })) if (entry.isDirectory()) removeTree(join(path, entry.name))
+  for (const entry of readdirSync(path, { withFileTypes: true }))
+    if (entry.isDirectory()) removeTree(join(path, entry.name))
   rmdirSync(path)
 }

@@ -80,7 +80,10 @@ export class LauncherImage {
   }
 }
 
-type Settle = { resolve: (pid: number) => void; reject: (error: CallError) => void }
+interface Settle {
+  resolve: (pid: number) => void
+  reject: (error: CallError) => void
+}
 
 export class Launch {
   /** Host pid of the guest's process, once its exec has succeeded. */
@@ -108,7 +111,9 @@ export class Launch {
         resolve(this.#exit)
       })
     })
-    this.#socket.on('data', (data) => { this.#read(data) })
+    this.#socket.on('data', (data) => {
+      this.#read(data)
+    })
     // A launcher that is killed resets the connection; 'close' follows and says all there is to say.
     this.#socket.on('error', () => undefined)
   }

@@ -8,16 +8,7 @@ import { SIGKILL } from '../../vocabulary/signals.js'
 import type { UnameField } from '../../vocabulary/uname.js'
 import type { Treatment, VocabularyKind } from '../../vocabulary/treatment.js'
 import { WORD_MAX } from '../../vocabulary/word.js'
-import type {
-  ContextDetails,
-  Driver,
-  FlagsData,
-  MigrateData,
-  Migrated,
-  Process,
-  Stat,
-  WaitResult
-} from '../driver.js'
+import type { ContextDetails, Driver, FlagsData, MigrateData, Migrated, Process, Stat, WaitResult } from '../driver.js'
 import { CallError } from '../errors.js'
 import { native } from '../native.js'
 import * as rules from '../rules.js'
@@ -80,7 +71,9 @@ export class NamespacesDriver implements Driver {
     if (this.#contexts.has(xid)) throw new CallError('EEXIST', 'vx_create', `context ${xid} exists`)
     if (data.root !== undefined) native.checkRoot(data.root)
     const context = new Context(xid, this.#home.path(xid), this.#home.line(xid))
-    withErrno('mkdir', context.path, () => mkdirSync(context.path, { mode: 0o755 }))
+    withErrno('mkdir', context.path, () => {
+      mkdirSync(context.path, { mode: 0o755 })
+    })
     context.flags = data.flags
     context.bcaps = WORD_MAX
     context.root = data.root ?? null
@@ -182,8 +175,14 @@ export class NamespacesDriver implements Driver {
     rules.checkField(field, 'vx_uname_set')
     const context = this.#administrable(xid, 'vx_uname_set')
     if (context.pid1) {
-      if (field === 'nodename') this.#withPid1(context, (pidfd) => { native.setNodename(pidfd, value) })
-      if (field === 'domainname') this.#withPid1(context, (pidfd) => { native.setDomainname(pidfd, value) })
+      if (field === 'nodename')
+        this.#withPid1(context, (pidfd) => {
+          native.setNodename(pidfd, value)
+        })
+      if (field === 'domainname')
+        this.#withPid1(context, (pidfd) => {
+          native.setDomainname(pidfd, value)
+        })
     }
     context.saveName(field, value)
     this.#touch(context)
@@ -206,7 +205,13 @@ export class NamespacesDriver implements Driver {
       return
     }
     const except = pid === -1 ? init || reaper : reaper
-    const reached = native.signalMembers(context.procs, context.line, signal === SIGKILL && pid === 0 ? 0 : signal, init, except)
+    const reached = native.signalMembers(
+      context.procs,
+      context.line,
+      signal === SIGKILL && pid === 0 ? 0 : signal,
+      init,
+      except
+    )
     if (reached === 0) throw nobody()
     // One write for all, and no fork escapes it; the passes above only said whether there is anyone.
     if (signal === SIGKILL && pid === 0) killAll(context.path)
@@ -226,8 +231,7 @@ export class NamespacesDriver implements Driver {
   }
 
   async processes(xid: number): Promise<Process[]> {
-    const processes = await this.#guestProcesses(this.#find(xid, 'processes'))
-    return processes.map(({ threads: _, ...process }) => process)
+    return this.#guestProcesses(this.#find(xid, 'processes'))
   }
 
   revision(xid: number): number | undefined {
@@ -310,12 +314,17 @@ export class NamespacesDriver implements Driver {
   async #startInit(context: Context, data: MigrateData): Promise<number> {
     await context.starting
     const { pid1, shim } = context
-    if (pid1?.role === 'init') throw new CallError('EPERM', 'vx_migrate', `context ${context.xid} has an init, pid ${pid1.pid}`)
+    if (pid1?.role === 'init')
+      throw new CallError('EPERM', 'vx_migrate', `context ${context.xid} has an init, pid ${pid1.pid}`)
     return this.#leavingSetup(context, STATE_SETUP | STATE_INIT, async () => {
       const spec = this.#spec(context, 'init', data)
       if (!pid1) return this.#startPid1(context, spec, 'init')
       if (!shim)
-        throw new CallError('EPERM', 'vx_migrate', 'processes that an earlier daemon started are still running; end them first')
+        throw new CallError(
+          'EPERM',
+          'vx_migrate',
+          'processes that an earlier daemon started are still running; end them first'
+        )
       const pid = await shim.becomeInit(spec)
       context.pid1 = { pid, role: 'init' }
       this.#noteGranted(context)
@@ -327,7 +336,9 @@ export class NamespacesDriver implements Driver {
     if (!context.pid1) {
       context.starting ??= this.#startPid1(context, this.#spec(context, 'reaper'), 'reaper')
         .then(() => undefined)
-        .finally(() => { context.starting = undefined })
+        .finally(() => {
+          context.starting = undefined
+        })
       await context.starting
     }
     if (!context.pid1) throw new CallError('ESRCH', 'vx_migrate', `context ${context.xid} ended`)

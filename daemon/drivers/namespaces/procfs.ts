@@ -7,7 +7,8 @@ import type { Process } from '../driver.js'
 /** USER_HZ is 100 on every architecture Node runs on; sysconf(3) is not to be had from JavaScript. */
 const USER_HZ = 100
 
-const bootTimeMs = () => Number(/^btime (\d+)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1]) * 1000
+/** From /proc/uptime: btime of /proc/stat has whole seconds only. */
+const bootTimeMs = () => Date.now() - parseFloat(readFileSync('/proc/uptime', 'utf8')) * 1000
 
 export async function pidsOf(cgroup: string): Promise<number[]> {
   const text = await readFile(join(cgroup, 'cgroup.procs'), 'utf8')
