@@ -72,9 +72,9 @@ export function lifeRoutes(app: App, { contexts, driver, stopping }: Resources):
         return await contexts.wait(request.params.xid, hangUp.signal)
       } catch (error) {
         if (stopping.aborted) throw stoppingRefusal()
-        if (hangUp.signal.aborted && error instanceof CallError && error.code === 'EINTR')
-          return reply.code(204).send(null)
-        throw error
+        if (!hangUp.signal.aborted || !(error instanceof CallError && error.code === 'EINTR')) throw error
+        void reply.code(204)
+        return null
       } finally {
         clearTimeout(timer)
       }
