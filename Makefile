@@ -39,12 +39,18 @@ check: build
 
 # The addon's tests once more, every access checked (CONTRIBUTING.md).
 check-native: build
-	$(MAKE) --no-print-directory -C native -j2 SANITIZE=address OUT=../build/asan/native ../build/asan/native/contextd.node
 	test/support/asan
 
 openapi: build
 	node dist/daemon/main.js openapi --output openapi/openapi.json
 
-bench: build
+# The C programs of bench/, and what they are compared with the daemon by.
+build/bench/%: bench/%.c
+	@mkdir -p $(@D)
+	$(CC) -O2 -Wall -Wextra -Werror -static -o $@ $<
+
+# npm run bench -- ARGS="--only a,b --rounds 3"
+bench: build build/bench/floor build/bench/true
+	@node dist/bench/run.js $(ARGS)
 
 .PHONY: build start test check check-native openapi bench
