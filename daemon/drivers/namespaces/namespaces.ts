@@ -116,11 +116,11 @@ export class NamespacesDriver implements Driver {
   async vx_stat(xid: number): Promise<Stat> {
     const context = this.#find(xid, 'vx_stat')
     const processes = await this.#guestProcesses(context)
-    const inState = (state: string) => processes.filter((process) => process.state === state).length
+    const inState = (state: string) => processes.filter(({ process }) => process.state === state).length
     return {
       usecnt: 1 + context.waiters.size,
       tasks: processes.length + (context.persistent ? 1 : 0),
-      nr_threads: processes.reduce((sum, process) => sum + process.threads, 0),
+      nr_threads: processes.reduce((sum, { threads }) => sum + threads, 0),
       nr_running: inState('R'),
       nr_unintr: inState('D'),
       nr_onhold: 0,
@@ -231,7 +231,7 @@ export class NamespacesDriver implements Driver {
   }
 
   async processes(xid: number): Promise<Process[]> {
-    return this.#guestProcesses(this.#find(xid, 'processes'))
+    return (await this.#guestProcesses(this.#find(xid, 'processes'))).map(({ process }) => process)
   }
 
   revision(xid: number): number | undefined {
@@ -273,7 +273,7 @@ export class NamespacesDriver implements Driver {
 
   async #guestProcesses(context: Context) {
     const reaper = context.pid1?.role === 'reaper' ? context.pid1.pid : 0
-    return (await guestProcesses(context.path)).filter((process) => process.pid !== reaper)
+    return (await guestProcesses(context.path)).filter(({ process }) => process.pid !== reaper)
   }
 
   #withPid1<T>(context: Context, work: (pidfd: number) => T): T {

@@ -15,11 +15,12 @@ export async function pidsOf(cgroup: string): Promise<number[]> {
   return text.split('\n').flatMap((line) => (line ? [Number(line)] : []))
 }
 
-export interface GuestProcess extends Process {
+export interface GuestProcess {
+  process: Process
   threads: number
 }
 
-/** The cgroup's processes that a guest can see; undefined entries have ended or are a launcher about to join. */
+/** The cgroup's processes that a guest can see: not a launcher that is about to join. */
 export async function guestProcesses(cgroup: string): Promise<GuestProcess[]> {
   const boot = bootTimeMs()
   const all = await Promise.all((await pidsOf(cgroup)).map((pid) => readProcess(pid, boot)))
@@ -39,12 +40,14 @@ async function readProcess(pid: number, boot: number): Promise<GuestProcess | un
     const comm = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     return {
-      pid,
-      ppid: Number(fields[1]),
-      nspid: Number(nspids.at(-1)),
-      comm,
-      state: fields[0] ?? '?',
-      started_at: new Date(boot + (Number(fields[19]) / USER_HZ) * 1000).toISOString(),
+      process: {
+        pid,
+        ppid: Number(fields[1]),
+        nspid: Number(nspids.at(-1)),
+        comm,
+        state: fields[0] ?? '?',
+        started_at: new Date(boot + (Number(fields[19]) / USER_HZ) * 1000).toISOString()
+      },
       threads: Number(fields[17])
     }
   } catch {
