@@ -89,6 +89,12 @@ export class Contexts {
    */
   async create(asked: number | undefined, body: ContextBody, write: Write, watch?: AbortSignal): Promise<Applied> {
     const plan = this.#planCreation(body, write)
+    if (watch && (plan.flags & PERSISTENT || !body.init))
+      throw new Refusal(
+        422,
+        'persistent',
+        'wait is for a context that ends with its init: give init, and not PERSISTENT'
+      )
     if (asked !== undefined) {
       if (this.exists(asked)) throw new CallError('EEXIST', 'vx_create', `context ${asked} exists`)
       return this.#locks.run(asked, () => this.#create(asked, body, plan, write, watch))

@@ -5,7 +5,7 @@ const KEPT_MAX = 1024
 const KEY_MAX = 255
 
 interface Kept<T> {
-  body: string
+  what: string
   answer: Promise<T>
   at: number
 }
@@ -17,23 +17,24 @@ export class Idempotency<T = { status: number; xid: number; body: unknown }> {
   /**
    * @param key the Idempotency-Key header; without one the work is just done
    * @param uid keys of different callers are different keys
-   * @throws Refusal 422 when the key was used for another body
+   * @param what the request; a key is for one request only
+   * @throws Refusal 422 when the key was used for another request
    */
-  async run(key: string | string[] | undefined, uid: number, body: unknown, work: () => Promise<T>): Promise<T> {
+  async run(key: string | string[] | undefined, uid: number, what: unknown, work: () => Promise<T>): Promise<T> {
     if (key === undefined) return work()
     if (typeof key !== 'string' || key === '' || key.length > KEY_MAX)
       throw new Refusal(400, 'validation', `headers.idempotency-key has 1 to ${KEY_MAX} characters`)
     this.#expire()
     const id = `${uid}:${key}`
-    const text = JSON.stringify(body)
+    const text = JSON.stringify(what)
     const kept = this.#kept.get(id)
     if (kept) {
-      if (kept.body !== text)
-        throw new Refusal(422, 'idempotency-key', 'this Idempotency-Key was used with another body')
+      if (kept.what !== text)
+        throw new Refusal(422, 'idempotency-key', 'this Idempotency-Key was used for another request')
       return kept.answer
     }
     const answer = work()
-    this.#kept.set(id, { body: text, answer, at: Date.now() })
+    this.#kept.set(id, { what: text, answer, at: Date.now() })
     // A failure has left nothing behind, so the next try is a new one.
     answer.catch(() => this.#kept.delete(id))
     return answer

@@ -44,35 +44,40 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
     },
     handler: async (request, reply) => {
       const { body, query } = request
-      const answer = await idempotency.run(request.headers['idempotency-key'], request.peer.uid, body, async () => {
-        const { xid: asked, ...rest } = body
-        const hangUp = untilHangUp(reply, stopping)
-        const limit =
-          typeof query.wait === 'number'
-            ? setTimeout(() => {
-                hangUp.abort()
-              }, query.wait * 1000)
-            : undefined
-        const applied = await contexts.create(
-          asked,
-          rest,
-          writeOf(request, query),
-          query.wait === undefined ? undefined : hangUp.signal
-        )
-        request.auditXid = applied.xid
-        const { xid, changed } = applied
-        if (query.dry_run) return { status: 200, xid, body: { xid, changed, dry_run: true } }
-        if (applied.ended) {
-          try {
-            return { status: 200, xid, body: await applied.ended }
-          } catch {
-            // Not ended in time, or nobody is listening: it is a context like any other.
-          } finally {
-            clearTimeout(limit)
+      const answer = await idempotency.run(
+        request.headers['idempotency-key'],
+        request.peer.uid,
+        [request.url, body],
+        async () => {
+          const { xid: asked, ...rest } = body
+          const hangUp = untilHangUp(reply, stopping)
+          const limit =
+            typeof query.wait === 'number'
+              ? setTimeout(() => {
+                  hangUp.abort()
+                }, query.wait * 1000)
+              : undefined
+          const applied = await contexts.create(
+            asked,
+            rest,
+            writeOf(request, query),
+            query.wait === undefined ? undefined : hangUp.signal
+          )
+          request.auditXid = applied.xid
+          const { xid, changed } = applied
+          if (query.dry_run) return { status: 200, xid, body: { xid, changed, dry_run: true } }
+          if (applied.ended) {
+            try {
+              return { status: 200, xid, body: await applied.ended }
+            } catch {
+              // Not ended in time, or nobody is listening: it is a context like any other.
+            } finally {
+              clearTimeout(limit)
+            }
           }
+          return { status: 201, xid, body: undefined }
         }
-        return { status: 201, xid, body: undefined }
-      })
+      )
       request.auditXid = answer.xid
       if (answer.status === 200) return reply.send(answer.body as never)
       const { json, etag } = renderings.get(answer.xid)

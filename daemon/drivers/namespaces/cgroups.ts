@@ -101,9 +101,15 @@ export function withErrno<T>(call: string, path: string, work: () => T): T {
   }
 }
 
-/** True while a process that is not a zombie is in the cgroup or below it. */
+/** True while a process that is not a zombie is in the cgroup or below it; false when there is no cgroup. */
 export function isPopulated(path: string): boolean {
-  return /^populated 1$/m.test(readFileSync(join(path, 'cgroup.events'), 'utf8'))
+  try {
+    return /^populated 1$/m.test(readFileSync(join(path, 'cgroup.events'), 'utf8'))
+  } catch (error) {
+    // A read of a directory that is being removed fails with ENODEV.
+    if (['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) return false
+    throw error
+  }
 }
 
 /** SIGKILL for everything in the cgroup and below it, forks in flight included (cgroup.kill, Linux 5.14). */

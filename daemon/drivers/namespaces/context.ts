@@ -1,5 +1,8 @@
+import { closeSync } from 'node:fs'
 import { PERSISTENT } from '../../vocabulary/flags.js'
 import type { UnameField } from '../../vocabulary/uname.js'
+import { CallError } from '../errors.js'
+import { native } from '../native.js'
 import { Waiters } from '../waiters.js'
 import { readAttribute, readWord, writeAttribute, writeWord } from './attributes.js'
 import type { Launch } from './launcher.js'
@@ -25,8 +28,8 @@ export class Context {
   /** The launcher that is PID 1's parent; undefined for one that an earlier daemon started. */
   shim: Launch | undefined
   readonly joins = new Set<Launch>()
-  /** A reaper on its way, for all who need it. */
-  starting: Promise<void> | undefined
+  /** A PID 1 on its way; never rejects. */
+  starting: Promise<unknown> | undefined
   /** Some process got SYS_ADMIN, so the guest may have changed its UTS names itself. */
   namesMayDiffer = false
   /** wait(2) status of init or of the last task. */
@@ -89,8 +92,16 @@ export class Context {
     this.lastStatus = Number(readAttribute(this.path, 'exit') ?? this.lastStatus)
   }
 
+  /** Left undefined when the process that was PID 1 is not in the cgroup any more. */
   readPid1(): void {
+    this.pid1 = undefined
     const [pid = '', role] = (readAttribute(this.path, 'pid1') ?? '').split(' ')
-    this.pid1 = role === 'init' || role === 'reaper' ? { pid: Number(pid), role } : undefined
+    if (role !== 'init' && role !== 'reaper') return
+    try {
+      closeSync(native.openMember(this.procs, this.line, Number(pid)))
+      this.pid1 = { pid: Number(pid), role }
+    } catch (error) {
+      if (!(error instanceof CallError && error.code === 'ESRCH')) throw error
+    }
   }
 }

@@ -15,7 +15,7 @@ import * as rules from '../rules.js'
 import { treatmentOf } from '../treatments.js'
 import { CgroupHome, isPopulated, killAll, removeTree, withErrno } from './cgroups.js'
 import { Context, type Pid1 } from './context.js'
-import { LauncherImage, type LauncherSpec } from './launcher.js'
+import { LauncherImage, type Launch, type LauncherSpec } from './launcher.js'
 import { guestProcesses } from './procfs.js'
 import { treatments } from './treatments.js'
 
@@ -304,65 +304,82 @@ export class NamespacesDriver implements Driver {
     try {
       return await work()
     } catch (error) {
-      if (before && !context.gone) context.saveWord('flags', context.flags | before)
+      const somebodyRuns = context.pid1?.role === 'init' || context.joins.size > 0
+      if (before && !context.gone && !somebodyRuns) context.saveWord('flags', context.flags | before)
       throw error
     } finally {
       this.#touch(context)
     }
   }
 
+  /** One PID 1 at a time is on its way; whoever needs one waits for it. */
+  async #whileStarting<T>(context: Context, work: () => Promise<T>): Promise<T> {
+    const working = work()
+    context.starting = working.catch(() => undefined)
+    try {
+      return await working
+    } finally {
+      context.starting = undefined
+    }
+  }
+
   async #startInit(context: Context, data: MigrateData): Promise<number> {
-    await context.starting
+    while (context.starting) await context.starting
     const { pid1, shim } = context
     if (pid1?.role === 'init')
       throw new CallError('EPERM', 'vx_migrate', `context ${context.xid} has an init, pid ${pid1.pid}`)
-    return this.#leavingSetup(context, STATE_SETUP | STATE_INIT, async () => {
-      const spec = this.#spec(context, 'init', data)
-      if (!pid1) return this.#startPid1(context, spec, 'init')
-      if (!shim)
-        throw new CallError(
-          'EPERM',
-          'vx_migrate',
-          'processes that an earlier daemon started are still running; end them first'
-        )
-      const pid = await shim.becomeInit(spec)
-      context.pid1 = { pid, role: 'init' }
-      this.#noteGranted(context)
-      return pid
-    })
+    if (pid1 && !shim)
+      throw new CallError(
+        'EPERM',
+        'vx_migrate',
+        'processes that an earlier daemon started are still running; end them first'
+      )
+    const spec = this.#spec(context, 'init', data)
+    return this.#leavingSetup(context, STATE_SETUP | STATE_INIT, () =>
+      this.#whileStarting(context, () =>
+        shim && pid1 ? this.#replaceReaper(context, shim, spec) : this.#startPid1(context, spec, 'init')
+      )
+    )
+  }
+
+  async #replaceReaper(context: Context, shim: Launch, spec: LauncherSpec): Promise<number> {
+    const pid = await shim.becomeInit(spec)
+    context.pid1 = { pid, role: 'init' }
+    this.#noteGranted(context)
+    return pid
   }
 
   async #ensurePid1(context: Context): Promise<Pid1> {
-    if (!context.pid1) {
-      context.starting ??= this.#startPid1(context, this.#spec(context, 'reaper'), 'reaper')
-        .then(() => undefined)
-        .finally(() => {
-          context.starting = undefined
-        })
-      await context.starting
+    while (!context.pid1 && !context.gone) {
+      if (context.starting) await context.starting
+      else await this.#whileStarting(context, () => this.#startPid1(context, this.#spec(context, 'reaper'), 'reaper'))
     }
     if (!context.pid1) throw new CallError('ESRCH', 'vx_migrate', `context ${context.xid} ended`)
     return context.pid1
   }
 
-  async #startPid1(context: Context, spec: LauncherSpec, role: 'init' | 'reaper'): Promise<number> {
+  async #startPid1(context: Context, spec: LauncherSpec, role: Pid1['role']): Promise<number> {
     const shim = this.#image.start(spec, context.path)
     context.shim = shim
     const ended = shim.ended.then(async (exit) => {
       context.shim = undefined
       context.pid1 = undefined
       context.namesMayDiffer = false
+      // Somebody killed the shim, and not what it was the parent of.
+      if (!exit && isPopulated(context.path) && context.joins.size === 0) this.#followOrphans(context)
       await this.#ended(context, exit?.status)
     })
     ended.catch(this.#reportLost)
+    let pid
     try {
-      context.pid1 = { pid: await shim.started, role }
+      pid = await shim.started
     } catch (error) {
       await ended // nothing of the attempt is left when it is answered
       throw error
     }
+    context.pid1 = { pid, role }
     this.#noteGranted(context)
-    return context.pid1.pid
+    return pid
   }
 
   async #join(context: Context, pid1: Pid1, data: MigrateData): Promise<Migrated> {
@@ -443,15 +460,18 @@ export class NamespacesDriver implements Driver {
       await this.#removeDirectory(context.path)
       return
     }
-    if (isPopulated(context.path)) context.readPid1()
-    context.namesMayDiffer = context.pid1 !== undefined
     this.#add(context)
-    if (!isPopulated(context.path)) return this.#removeWhenDead(context)
-    this.#watchUntilEmpty(context)
+    if (isPopulated(context.path)) this.#followOrphans(context)
+    await this.#removeWhenDead(context)
   }
 
-  /** Its shim talks to a daemon that is gone; the kernel still says when the last process has ended. */
-  #watchUntilEmpty(context: Context): void {
+  /**
+   * Follows processes whose shim does not talk to this daemon. The kernel still says when the last one has ended:
+   * kernfs tells pollers and inotify when cgroup.events changes (cgroup-v2.rst, "[Un]populated Notification").
+   */
+  #followOrphans(context: Context): void {
+    context.readPid1()
+    context.namesMayDiffer = true
     const check = () => {
       if (isPopulated(context.path)) return
       watcher.close()
@@ -460,7 +480,6 @@ export class NamespacesDriver implements Driver {
       context.readExit()
       this.#ended(context, undefined).catch(this.#reportLost)
     }
-    // kernfs tells both pollers and inotify when cgroup.events changes (cgroup-v2.rst, "[Un]populated Notification").
     const watcher = watch(`${context.path}/cgroup.events`, { signal: this.#closing.signal, persistent: false }, check)
     watcher.on('error', () => undefined)
     check()
