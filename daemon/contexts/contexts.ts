@@ -279,6 +279,7 @@ export class Contexts {
         if (value !== undefined) await writes.vx_uname_set(xid, name, value)
       }
       if (body.init) await this.#startInit(xid, body.init, writes)
+      this.driver.settle(xid)
     } catch (error) {
       await this.#undoCreation(xid, writes)
       throw error

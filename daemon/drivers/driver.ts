@@ -111,6 +111,11 @@ export interface Driver {
 
   /** EINVAL: xid out of 2..65535. EEXIST. ENOTDIR, ENOENT, ELOOP: the root. */
   vx_create(xid: number, data: { flags: bigint; root?: string }): Answer<void>
+  /**
+   * The context is whole: everything that belongs to its creation is done. Without this, what a crash of the daemon
+   * leaves is cleared away at the next start.
+   */
+  settle(xid: number): void
   /** ESRCH; EACCES: private or not administrable; EFAULT: shutting down; any errno of the exec. */
   vx_migrate(xid: number, data: MigrateData): Promise<Migrated>
   /** ESRCH. pid 0 is the caller. */

@@ -10,17 +10,24 @@ export interface PeerCredentials {
   gid: number
 }
 
+export interface LauncherFiles {
+  program: number
+  null: number
+}
+
 interface Addon {
-  sealedCopy(path: string): number
-  spawnLauncher(launcher: number, cgroup: number, pid1: number): { pid: number; socket: number }
+  prepareLauncher(path: string): LauncherFiles
+  spawnLauncher(program: number, devNull: number, kind: string): { pid: number; socket: number }
+  sendOrder(socket: number, order: Buffer, cgroup: number, pid1: number): void
   reap(pid: number): boolean
   openMember(procs: string, line: string, pid: number): number
   signalMember(procs: string, line: string, pid: number, signal: number, init: number): number
-  signalMembers(procs: string, line: string, signal: number, init: number, except: number): number
+  signalMembers(procs: string, line: string, signal: number, init: number, except: number): Promise<number>
   getUtsNames(pidfd: number): { nodename: string; domainname: string }
   setNodename(pidfd: number, value: string): void
   setDomainname(pidfd: number, value: string): void
   peerCredentials(socket: number): PeerCredentials
+  peerIsAlive(socket: number): boolean
   tryLock(fd: number): boolean
   checkRoot(path: string): void
   setAttribute(path: string, name: string, value: string): void
@@ -39,14 +46,22 @@ interface AddonError extends Error {
   syscall?: string
 }
 
+function asCallError(error: unknown, args: unknown[]): unknown {
+  const { errno, syscall } = error as AddonError
+  if (errno === undefined || syscall === undefined) return error
+  return new CallError(errnoName(errno), syscall, args.filter((arg) => typeof arg === 'string').join(' '))
+}
+
 function rethrown<F extends (...args: never[]) => unknown>(call: F): F {
   return ((...args: Parameters<F>) => {
     try {
-      return call(...args)
+      const result = call(...args)
+      if (!(result instanceof Promise)) return result
+      return result.catch((error: unknown) => {
+        throw asCallError(error, args)
+      })
     } catch (error) {
-      const { errno, syscall } = error as AddonError
-      if (errno === undefined || syscall === undefined) throw error
-      throw new CallError(errnoName(errno), syscall, args.filter((arg) => typeof arg === 'string').join(' '))
+      throw asCallError(error, args)
     }
   }) as F
 }

@@ -37,6 +37,8 @@ export function changeableFlags(word: bigint): bigint {
   return WORD_MAX & (~STATE_BITS | word)
 }
 
+export const isAdministrable = (flags: bigint): boolean => (flags & STATE_ADMIN) !== 0n
+
 /** Once STATE_ADMIN is cleared nobody administers the context any more, the host included. */
 export function requireAdmin(flags: bigint, xid: number, call: string): void {
   if (!(flags & STATE_ADMIN))

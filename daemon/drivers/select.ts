@@ -10,6 +10,8 @@ export interface Selection {
 interface Options {
   name: DriverName | 'auto'
   cgroupRoot?: string | undefined
+  /** Hears of contexts that a driver finds and cannot take over. */
+  warn: (error: unknown) => void
   /** Development only: where nothing real works, take the model. A service never does. */
   allowMemory?: boolean
 }
@@ -19,10 +21,10 @@ const openers: Record<DriverName, (options: Options) => Promise<Driver>> = {
   vserver: async () => {
     throw new CallError('ENOSYS', 'vserver', 'this build has no vserver driver yet')
   },
-  namespaces: async ({ cgroupRoot }) => {
+  namespaces: async ({ cgroupRoot, warn }) => {
     if (process.getuid?.() !== 0) throw new CallError('EPERM', 'setns', 'namespaces need root')
     const { NamespacesDriver } = await import('./namespaces/namespaces.js')
-    return NamespacesDriver.open(cgroupRoot)
+    return NamespacesDriver.open(cgroupRoot, warn)
   },
   memory: async () => {
     const { MemoryDriver } = await import('./memory/memory.js')

@@ -19,7 +19,7 @@ const UNPROCESSABLE = [
   'ELIBBAD',
   'ETXTBSY'
 ]
-const UNAVAILABLE = ['EAGAIN', 'ENOMEM', 'ENOSPC', 'EMFILE', 'ENFILE', 'EBUSY', 'EINTR', 'EDQUOT']
+const UNAVAILABLE = ['EAGAIN', 'ENOMEM', 'ENOSPC', 'EMFILE', 'ENFILE', 'EBUSY', 'EINTR', 'EDQUOT', 'ETIMEDOUT']
 
 /** HTTP status of each errno; what is not here is the daemon's own failure. */
 const statusOfErrno = new Map<string, number>([

@@ -15,7 +15,8 @@ export async function serve(config: Config): Promise<void> {
   const { driver, passed } = await selectDriver({
     name: config.driver,
     cgroupRoot: config.cgroupRoot,
-    allowMemory: config.dev
+    allowMemory: config.dev,
+    warn: (error) => process.stderr.write(`contextd: not taken over: ${String(error)}\n`)
   })
   const audit = new AuditLog(config.auditLog)
   const app = await buildApp({ driver, audit, passed, identify: identifyBy(driver), logLevel: config.logLevel })

@@ -1,5 +1,5 @@
 /** The socket's file: made safely, taken over from a dead daemon, never from a live one. */
-import { closeSync, lstatSync, mkdirSync, openSync, rmSync, unlinkSync } from 'node:fs'
+import { closeSync, lstatSync, mkdirSync, openSync, unlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import { native } from '../drivers/native.js'
@@ -51,8 +51,8 @@ export async function listenOn(path: string, listen: () => Promise<unknown>): Pr
     closeSync(lock)
     throw error
   }
+  // The lock's file stays: removing it would let a third daemon lock another one of the same name.
   return () => {
-    rmSync(lockPath, { force: true })
     closeSync(lock)
   }
 }

@@ -4,13 +4,16 @@
 
 #include "../namespaces/result.h"
 
-// Throws an Error with `errno` (positive) and `syscall`; the TypeScript side adds the code's name.
+// An Error with `errno` (positive) and `syscall`; the TypeScript side adds the code's name.
+inline Napi::Error error_of(Napi::Env env, const Result& result) {
+  Napi::Error error = Napi::Error::New(env, result.call);
+  error.Set("errno", Napi::Number::New(env, result.code));
+  error.Set("syscall", Napi::String::New(env, result.call));
+  return error;
+}
+
 inline void check(const Napi::CallbackInfo& info, const Result& result) {
-  if (!result.code) return;
-  Napi::Error error = Napi::Error::New(info.Env(), result.call);
-  error.Set("errno", Napi::Number::New(info.Env(), result.code));
-  error.Set("syscall", Napi::String::New(info.Env(), result.call));
-  throw error;
+  if (result.code) throw error_of(info.Env(), result);
 }
 
 // Arguments come from our own TypeScript, whose types are checked; a wrong one still must not crash the daemon.

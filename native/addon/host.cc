@@ -18,6 +18,12 @@ Napi::Value peer_credentials_(Info info) {
   return object;
 }
 
+Napi::Value peer_is_alive_(Info info) {
+  Result result = peer_is_alive(int_arg(info, 0));
+  check(info, result);
+  return Napi::Boolean::New(info.Env(), result.value == 1);
+}
+
 Napi::Value try_lock_(Info info) {
   Result result = try_lock(int_arg(info, 0));
   check(info, result);
@@ -41,6 +47,7 @@ Napi::Value get_attribute_(Info info) {
 
 void export_host(Napi::Env env, Napi::Object exports) {
   exports.Set("peerCredentials", Napi::Function::New<peer_credentials_>(env));
+  exports.Set("peerIsAlive", Napi::Function::New<peer_is_alive_>(env));
   exports.Set("tryLock", Napi::Function::New<try_lock_>(env));
   exports.Set("checkRoot", Napi::Function::New<check_root_>(env));
   exports.Set("setAttribute", Napi::Function::New<set_attribute_>(env));

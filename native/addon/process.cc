@@ -13,16 +13,29 @@ Napi::Value number(Info info, const Result& result) {
   return Napi::Number::New(info.Env(), static_cast<double>(result.value));
 }
 
-Napi::Value sealed_copy_(Info info) { return number(info, sealed_copy(string_arg(info, 0))); }
+Napi::Value prepare_launcher_(Info info) {
+  LauncherFiles files{};
+  check(info, prepare_launcher(string_arg(info, 0), &files));
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("program", Napi::Number::New(info.Env(), files.program));
+  object.Set("null", Napi::Number::New(info.Env(), files.null));
+  return object;
+}
 
 Napi::Value spawn_launcher_(Info info) {
   int socket = -1;
-  Result result = spawn_launcher(int_arg(info, 0), int_arg(info, 1), int_arg(info, 2), &socket);
+  Result result = spawn_launcher({int_arg(info, 0), int_arg(info, 1)}, string_arg(info, 2), &socket);
   check(info, result);
   Napi::Object started = Napi::Object::New(info.Env());
   started.Set("pid", Napi::Number::New(info.Env(), static_cast<double>(result.value)));
   started.Set("socket", Napi::Number::New(info.Env(), socket));
   return started;
+}
+
+void send_order_(Info info) {
+  if (!info[1].IsBuffer()) throw Napi::TypeError::New(info.Env(), "expected a buffer");
+  auto data = info[1].As<Napi::Buffer<char>>();
+  check(info, send_order(int_arg(info, 0), data.Data(), data.Length(), int_arg(info, 2), int_arg(info, 3)));
 }
 
 Napi::Value reap_(Info info) {
@@ -39,8 +52,34 @@ Napi::Value signal_member_(Info info) {
   return number(info, signal_member(members_arg(info, 0), int_arg(info, 2), int_arg(info, 3), int_arg(info, 4)));
 }
 
+// Off the event loop: a context may have thousands of processes.
+class SignalMembers : public Napi::AsyncWorker {
+ public:
+  SignalMembers(Napi::Env env, Members members, int sig, pid_t init, pid_t except)
+      : AsyncWorker(env), deferred_(env), members_(std::move(members)), sig_(sig), init_(init), except_(except) {}
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+ private:
+  void Execute() override { result_ = signal_members(members_, sig_, init_, except_); }
+  void OnOK() override {
+    if (result_.code)
+      deferred_.Reject(error_of(Env(), result_).Value());
+    else
+      deferred_.Resolve(Napi::Number::New(Env(), static_cast<double>(result_.value)));
+  }
+
+  Napi::Promise::Deferred deferred_;
+  Members members_;
+  int sig_;
+  pid_t init_, except_;
+  Result result_;
+};
+
 Napi::Value signal_members_(Info info) {
-  return number(info, signal_members(members_arg(info, 0), int_arg(info, 2), int_arg(info, 3), int_arg(info, 4)));
+  auto* worker =
+      new SignalMembers(info.Env(), members_arg(info, 0), int_arg(info, 2), int_arg(info, 3), int_arg(info, 4));
+  worker->Queue();  // deletes itself when it is done
+  return worker->promise();
 }
 
 Napi::Value get_uts_names_(Info info) {
@@ -58,7 +97,8 @@ Napi::Value set_domainname_(Info info) { return number(info, set_domainname(int_
 }  // namespace
 
 void export_process(Napi::Env env, Napi::Object exports) {
-  exports.Set("sealedCopy", Napi::Function::New<sealed_copy_>(env));
+  exports.Set("prepareLauncher", Napi::Function::New<prepare_launcher_>(env));
+  exports.Set("sendOrder", Napi::Function::New<send_order_>(env));
   exports.Set("spawnLauncher", Napi::Function::New<spawn_launcher_>(env));
   exports.Set("reap", Napi::Function::New<reap_>(env));
   exports.Set("openMember", Napi::Function::New<open_member_>(env));

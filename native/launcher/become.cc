@@ -4,8 +4,10 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
+#include <linux/keyctl.h>
 #include <linux/limits.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cerrno>
@@ -17,6 +19,8 @@
 #include "syscalls.h"
 
 namespace {
+
+constexpr rlim_t default_soft_files = 1024;  // what select(2) can take, and what systemd gives
 
 // capget(2)/capset(2) by number: libcap is not needed for two calls.
 int get_caps(__user_cap_data_struct data[2]) {
@@ -107,14 +111,28 @@ bool holds_exactly(uint64_t bcaps) {
   return bounding == asked;
 }
 
-void reset_signals() {
-  struct sigaction action {};
-  action.sa_handler = SIG_DFL;
-  for (int sig = 1; sig < NSIG; sig++)
-    if (sig != SIGKILL && sig != SIGSTOP) sigaction(sig, &action, nullptr);
+void restore_signals() {
+  signal(SIGPIPE, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+void shed_inheritance() {
+  // Node raises its soft limit to the hard one; programs that walk all descriptors up to it would crawl.
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur > default_soft_files) {
+    files.rlim_cur = default_soft_files;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  // A keyring of its own: the daemon's may hold keys. ENOSYS where the kernel has none.
+  syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
+  int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (score >= 0) {
+    ssize_t ignored = write(score, "0", 1);  // lowering it may need CAP_SYS_RESOURCE, raising it does not
+    (void)ignored;
+    close(score);
+  }
 }
 
 Failed start_command(const Spec& spec) {

@@ -24,5 +24,8 @@ bool holds_exactly(uint64_t bcaps);
 // Directory, descriptors, exec. Returns only when one of them failed.
 Failed start_command(const Spec& spec);
 
-// Default dispositions and an empty mask: what a daemon ignores or blocks must not leak into guests.
-void reset_signals();
+// Empties the mask and gives SIGPIPE its default back, all that a launcher changes; handlers end with exec.
+void restore_signals();
+
+// What a daemon has or was given is not for its guests: descriptor limit, OOM score, session keyring.
+void shed_inheritance();

@@ -8,7 +8,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <initializer_list>
 
 #include "report.h"
@@ -23,12 +22,6 @@ struct Stream {
   size_t size = 0;
   size_t room = 0;
 };
-
-long now_ms() {
-  timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 void close_end(int* fd) {
   if (*fd >= 0) close(*fd);
@@ -95,6 +88,11 @@ void use_as_stdio(const CapturePipes& pipes) {
   dup2(pipes.in[0], 0);
   dup2(pipes.out[1], 1);
   dup2(pipes.err[1], 2);
+  // The parent's ends too: a guest that traces the child before its exec could hold them.
+  for (const int* pair : {pipes.in, pipes.out, pipes.err}) {
+    close(pair[0]);
+    close(pair[1]);
+  }
 }
 
 void close_child_ends(CapturePipes* pipes) {
@@ -103,30 +101,28 @@ void close_child_ends(CapturePipes* pipes) {
   close_end(&pipes->err[1]);
 }
 
-Outcome attend(pid_t pid, const Spec& spec, CapturePipes* pipes) {
+Outcome attend(pid_t pid, int pidfd, const Spec& spec, long deadline_ms, CapturePipes* pipes) {
   Outcome outcome;
   Stream out{pipes->out[0], Frame::out}, err{pipes->err[0], Frame::err};
-  int pidfd = sys_pidfd_open(pid);
   size_t fed = 0;
   if (pipes->in[1] >= 0 && spec.stdin_size == 0) close_end(&pipes->in[1]);
-  long deadline = spec.timeout_ms > 0 ? now_ms() + spec.timeout_ms : 0;
-  for (;;) {
+  for (bool over = false; !over;) {
     pollfd ready[] = {{pidfd, POLLIN, 0}, {out.fd, POLLIN, 0}, {err.fd, POLLIN, 0}, {pipes->in[1], POLLOUT, 0}};
-    long left = deadline ? deadline - now_ms() : -1;
-    if (deadline && left <= 0) {
-      // The child leads its own session, and its pid cannot be another's before it is reaped below.
+    long left = deadline_ms ? deadline_ms - now_ms() : -1;
+    if (deadline_ms && left <= 0) {
+      // It leads its own session, and its pid cannot be another's before it is reaped below.
       kill(-pid, SIGKILL);
-      kill(pid, SIGKILL);
+      sys_pidfd_send_signal(pidfd, SIGKILL);
       outcome.timed_out = true;
-      deadline = 0;
+      deadline_ms = 0;
       left = -1;
     }
-    if (pidfd < 0) break;  // no descriptor to wait on: the waitpid below does
-    if (poll(ready, 4, static_cast<int>(left > 1000000 ? 1000000 : left)) < 0) continue;
+    constexpr long longest_poll = 1000000;
+    if (poll(ready, 4, static_cast<int>(left > longest_poll ? longest_poll : left)) < 0) continue;
     if (ready[1].revents) drain(&out, spec.capture_limit, &outcome.truncated, 1);
     if (ready[2].revents) drain(&err, spec.capture_limit, &outcome.truncated, 1);
     if (ready[3].revents) feed(&pipes->in[1], spec, &fed);
-    if (ready[0].revents) break;
+    over = ready[0].revents != 0;
   }
   while (waitpid(pid, &outcome.status, 0) < 0 && errno == EINTR) {
   }
@@ -139,6 +135,5 @@ Outcome attend(pid_t pid, const Spec& spec, CapturePipes* pipes) {
     close_end(&s->fd);
   }
   close_end(&pipes->in[1]);
-  close_end(&pidfd);
   return outcome;
 }

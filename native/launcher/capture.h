@@ -22,6 +22,6 @@ struct Outcome {
   bool timed_out = false;
   bool truncated = false;
 };
-// Waits for the child `pid`, killing its process group when the time is up; sends what it wrote as frames.
-// Without capture the pipes are all -1.
-Outcome attend(pid_t pid, const Spec& spec, CapturePipes* pipes);
+// Waits for the child `pid`, killing its process group at the deadline (now_ms(); 0: none); sends what it wrote as
+// frames. Without capture the pipes are all -1.
+Outcome attend(pid_t pid, int pidfd, const Spec& spec, long deadline_ms, CapturePipes* pipes);

@@ -5,85 +5,142 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 #include <cerrno>
+#include <initializer_list>
 
 #include "report.h"
 #include "syscalls.h"
 
 namespace {
 
-struct Fresh {
-  const char* type;
-  const char* target;
-  unsigned long flags;
-  const char* options;
-  bool host_root_only;  // a guest with its own root brings its own /run and /tmp
-};
-
-constexpr Fresh fresh_mounts[] = {
-    {"proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr, false},
-    {"tmpfs", "/dev", MS_NOSUID | MS_NOEXEC, "mode=755,size=64k", false},
-    // The host's sockets live in /run and /tmp, ours among them: none may be within a guest's reach.
-    {"tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=755", true},
-    {"tmpfs", "/tmp", MS_NOSUID | MS_NODEV, "mode=1777", true},
-};
-
 struct Device {
-  const char* path;
+  const char* name;
   unsigned major, minor;
 };
 // What a program may expect without MKNOD (Documentation/admin-guide/devices.txt, section "Compulsory links").
-constexpr Device devices[] = {{"/dev/null", 1, 3},   {"/dev/zero", 1, 5},    {"/dev/full", 1, 7},
-                              {"/dev/random", 1, 8}, {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0}};
+constexpr Device devices[] = {{"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
+                              {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
 
 struct Link {
-  const char* path;
+  const char* name;
   const char* to;
 };
-constexpr Link links[] = {{"/dev/fd", "/proc/self/fd"},
-                          {"/dev/stdin", "/proc/self/fd/0"},
-                          {"/dev/stdout", "/proc/self/fd/1"},
-                          {"/dev/stderr", "/proc/self/fd/2"},
-                          {"/dev/ptmx", "pts/ptmx"}};
+constexpr Link links[] = {{"fd", "/proc/self/fd"},
+                          {"stdin", "/proc/self/fd/0"},
+                          {"stdout", "/proc/self/fd/1"},
+                          {"stderr", "/proc/self/fd/2"},
+                          {"ptmx", "pts/ptmx"}};
 
+struct ReadOnly {
+  const char* path;
+  bool required;  // not every kernel configuration has every path
+};
 // Writable by uid 0 without any capability, and they act on the host: core_pattern, sysrq, interrupt routing.
-constexpr const char* read_only_paths[] = {"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus"};
+constexpr ReadOnly read_only_in_proc[] = {{"sys", true}, {"sysrq-trigger", false}, {"irq", false}, {"bus", false}};
 
-void mount_fresh(const Fresh& m, int pipe_fd) {
-  if (sys_mount(m.type, m.target, m.type, m.flags, m.options) < 0) fail_child(pipe_fd, errno, "mount", m.target);
+constexpr unsigned no_programs = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
+struct Option {
+  const char* key;
+  const char* value;
+};
+
+// fsopen(2), fsconfig(2), fsmount(2): a mount that is attached nowhere yet. Returns its descriptor or -1.
+int make_mount(const char* type, unsigned attributes, std::initializer_list<Option> options) {
+  int context = sys_fsopen(type);
+  if (context < 0) return -1;
+  int mount = -1;
+  bool accepted = true;
+  for (const Option& option : options)
+    accepted = accepted && sys_fsconfig(context, FSCONFIG_SET_STRING, option.key, option.value) == 0;
+  if (accepted && sys_fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr) == 0)
+    mount = sys_fsmount(context, attributes);
+  int saved = errno;
+  close(context);
+  errno = saved;
+  return mount;
 }
 
-void make_read_only(const char* path, int pipe_fd) {
-  int tree = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-  if (tree < 0) {
-    if (errno == ENOENT) return;  // not every kernel configuration has every path
-    fail_child(pipe_fd, errno, "open_tree", path);
-  }
+bool fill_dev(int dev, GuestMounts* failed) {
+  auto fail = [failed](const char* call, const char* detail) {
+    failed->code = errno;
+    failed->call = call;
+    failed->detail = detail;
+    return false;
+  };
+  umask(0);
+  for (const auto& d : devices)
+    if (mknodat(dev, d.name, S_IFCHR | 0666, makedev(d.major, d.minor)) < 0) return fail("mknodat", d.name);
+  for (const auto& l : links)
+    if (symlinkat(l.to, dev, l.name) < 0) return fail("symlinkat", l.name);
+  if (mkdirat(dev, "shm", 01777) < 0 || mkdirat(dev, "pts", 0755) < 0) return fail("mkdirat", "dev");
+  umask(022);
+  return true;
+}
+
+// A directory below `root`, made when it is missing. The guest's image or a guest that shares the root may have put
+// a symbolic link there: none is followed, so nothing lands elsewhere or stays uncovered (openat2(2)).
+int open_target(int root, const char* name, int pipe_fd) {
+  if (mkdirat(root, name, 0755) < 0 && errno != EEXIST && errno != EROFS) fail_child(pipe_fd, errno, "mkdirat", name);
+  open_how how{};
+  how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH;
+  int target = sys_openat2(root, name, how);
+  if (target < 0) fail_child(pipe_fd, errno, "openat2", name);
+  return target;
+}
+
+void attach(int mount, int root, const char* name, int pipe_fd) {
+  int target = open_target(root, name, pipe_fd);
+  if (sys_move_mount(mount, target) < 0) fail_child(pipe_fd, errno, "move_mount", name);
+  close(target);
+}
+
+void make_read_only(int proc, const ReadOnly& entry, int pipe_fd) {
+  int tree = sys_open_tree(proc, entry.path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+  if (tree < 0 && errno == ENOENT && !entry.required) return;
+  if (tree < 0) fail_child(pipe_fd, errno, "open_tree", entry.path);
   mount_attr attr{};
-  attr.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-  if (sys_mount_setattr(tree, "", AT_EMPTY_PATH, attr) < 0) fail_child(pipe_fd, errno, "mount_setattr", path);
-  if (sys_move_mount(tree, AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0) fail_child(pipe_fd, errno, "move_mount", path);
+  attr.attr_set = MOUNT_ATTR_RDONLY | no_programs;
+  if (sys_mount_setattr(tree, "", AT_EMPTY_PATH, attr) < 0) fail_child(pipe_fd, errno, "mount_setattr", entry.path);
+  int target = openat(proc, entry.path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (target < 0) fail_child(pipe_fd, errno, "openat", entry.path);
+  if (sys_move_mount(tree, target) < 0) fail_child(pipe_fd, errno, "move_mount", entry.path);
+  close(target);
   close(tree);
 }
 
-void enter_root(const char* root, int pipe_fd) {
+// Only here can it be made: a proc mount shows the PID namespace of its maker.
+void mount_proc(int root, int pipe_fd) {
+  int proc = make_mount("proc", no_programs, {});
+  if (proc < 0) fail_child(pipe_fd, errno, "fsmount", "proc");
+  attach(proc, root, "proc", pipe_fd);
+  for (const ReadOnly& entry : read_only_in_proc) make_read_only(proc, entry, pipe_fd);
+  close(proc);
+}
+
+void enter_root(const char* path, int pipe_fd) {
   mount_attr private_tree{};
   private_tree.propagation = MS_PRIVATE;
   if (sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, private_tree) < 0)
     fail_child(pipe_fd, errno, "mount_setattr", "/");
-  // Whoever can write above the root could swap a component for a symlink: none is followed (openat2(2)).
+  // Whoever can write above the root could swap a component for a symlink: none is followed.
   open_how how{};
   how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
   how.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  int dir = sys_openat2(AT_FDCWD, root, how);
-  if (dir < 0) fail_child(pipe_fd, errno, "openat2", root);
+  int dir = sys_openat2(AT_FDCWD, path, how);
+  if (dir < 0) fail_child(pipe_fd, errno, "openat2", path);
   int tree = sys_open_tree(dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
-  if (tree < 0) fail_child(pipe_fd, errno, "open_tree", root);
-  if (sys_move_mount(tree, dir, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-    fail_child(pipe_fd, errno, "move_mount", root);
-  if (fchdir(tree) < 0) fail_child(pipe_fd, errno, "fchdir", root);
+  if (tree < 0) fail_child(pipe_fd, errno, "open_tree", path);
+  // A device node in an image is none of the guest's business, as on the host's root.
+  mount_attr attr{};
+  attr.attr_set = MOUNT_ATTR_NODEV;
+  if (sys_mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, attr) < 0)
+    fail_child(pipe_fd, errno, "mount_setattr", path);
+  if (sys_move_mount(tree, dir) < 0) fail_child(pipe_fd, errno, "move_mount", path);
+  if (fchdir(tree) < 0) fail_child(pipe_fd, errno, "fchdir", path);
   // pivot_root(".", ".") stacks the old root on the new one, so no directory for it is needed (pivot_root(2), NOTES).
-  if (sys_pivot_root(".", ".") < 0) fail_child(pipe_fd, errno, "pivot_root", root);
-  if (sys_umount_detach(".") < 0) fail_child(pipe_fd, errno, "umount2", root);
+  if (sys_pivot_root(".", ".") < 0) fail_child(pipe_fd, errno, "pivot_root", path);
+  if (sys_umount_detach(".") < 0) fail_child(pipe_fd, errno, "umount2", path);
   if (chdir("/") < 0) fail_child(pipe_fd, errno, "chdir", "/");
   close(dir);
   close(tree);
@@ -96,33 +153,49 @@ void share_host_root(int pipe_fd) {
   if (sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, attr) < 0) fail_child(pipe_fd, errno, "mount_setattr", "/");
 }
 
-void fill_dev(int pipe_fd) {
-  mode_t old_mask = umask(0);
-  for (const auto& d : devices)
-    if (mknod(d.path, S_IFCHR | 0666, makedev(d.major, d.minor)) < 0) fail_child(pipe_fd, errno, "mknod", d.path);
-  for (const auto& l : links)
-    if (symlink(l.to, l.path) < 0) fail_child(pipe_fd, errno, "symlink", l.path);
-  if (mkdir("/dev/shm", 01777) < 0 || mkdir("/dev/pts", 0755) < 0) fail_child(pipe_fd, errno, "mkdir", "/dev");
-  umask(old_mask);
-  mount_fresh({"devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5", false},
-              pipe_fd);
-  mount_fresh({"tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777", false}, pipe_fd);
-}
-
 }  // namespace
 
-void set_up_mounts(const Spec& spec, int pipe_fd) {
+GuestMounts prepare_mounts() {
+  GuestMounts m;
+  m.dev = make_mount("tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, {{"mode", "755"}, {"size", "64k"}});
+  m.pts = make_mount("devpts", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+                     {{"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}});
+  m.shm = make_mount("tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, {{"mode", "1777"}});
+  m.run = make_mount("tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, {{"mode", "755"}});
+  m.tmp = make_mount("tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, {{"mode", "1777"}});
+  for (int mount : {m.dev, m.pts, m.shm, m.run, m.tmp}) {
+    if (mount >= 0) continue;
+    m.code = errno;
+    m.call = "fsmount";
+    return m;
+  }
+  fill_dev(m.dev, &m);
+  return m;
+}
+
+void close_mounts(const GuestMounts& m) {
+  for (int mount : {m.dev, m.pts, m.shm, m.run, m.tmp})
+    if (mount >= 0) close(mount);
+}
+
+void set_up_mounts(const Spec& spec, const GuestMounts& m, int pipe_fd) {
+  if (m.code) fail_child(pipe_fd, m.code, m.call, m.detail);
   if (spec.root)
     enter_root(spec.root, pipe_fd);
   else
     share_host_root(pipe_fd);
-  for (const auto& m : fresh_mounts) {
-    if (m.host_root_only && spec.root) continue;
-    // A minimal root may lack a directory; what it cannot hold it does not need.
-    if (spec.root && mkdir(m.target, 0755) < 0 && errno != EEXIST && errno != EROFS)
-      fail_child(pipe_fd, errno, "mkdir", m.target);
-    mount_fresh(m, pipe_fd);
+  int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root < 0) fail_child(pipe_fd, errno, "open", "/");
+  mount_proc(root, pipe_fd);
+  attach(m.dev, root, "dev", pipe_fd);
+  attach(m.pts, m.dev, "pts", pipe_fd);
+  attach(m.shm, m.dev, "shm", pipe_fd);
+  if (!spec.root) {
+    // The host's sockets live in /run and /tmp, ours among them: none may be within a guest's reach.
+    // A guest with its own root brings its own.
+    attach(m.run, root, "run", pipe_fd);
+    attach(m.tmp, root, "tmp", pipe_fd);
   }
-  fill_dev(pipe_fd);
-  for (const char* path : read_only_paths) make_read_only(path, pipe_fd);
+  close(root);
+  close_mounts(m);
 }

@@ -1,5 +1,6 @@
 #include "reaper.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -11,10 +12,27 @@
 
 #include "become.h"
 #include "report.h"
+#include "spec.h"
+#include "syscalls.h"
 
 namespace {
 
+// Nobody tells of a launcher that was killed before it could; looking this often costs next to nothing.
+constexpr timespec look_again = {5, 0};
+
 void on_child(int) {}
+
+// With a handler the signal also comes from outside the namespace, which is how a joining launcher tells that its
+// process has ended; PID 1 would not hear it otherwise (pid_namespaces(7)). Blocked but while waiting: none is lost.
+void listen_for_children() {
+  struct sigaction action {};
+  action.sa_handler = on_child;
+  sigaction(SIGCHLD, &action, nullptr);
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGCHLD);
+  sigprocmask(SIG_SETMASK, &blocked, nullptr);
+}
 
 // kill(2): -1 reaches every process of this PID namespace but its init and the caller, here one and the same.
 bool alone() { return kill(-1, 0) < 0 && errno == ESRCH; }
@@ -24,54 +42,48 @@ bool alone() { return kill(-1, 0) < 0 && errno == ESRCH; }
 Failed become_init(const Spec& spec) {
   if (!holds_exactly(spec.bcaps)) return {EPERM, "prctl", "bcaps have changed since the context's first process"};
   if (Failed failed = take_user(spec); failed.code) return failed;
-  reset_signals();
+  restore_signals();
   return start_command(spec);
 }
 
-Failed take_order(int control) {
+// False when the shim is gone.
+bool take_order(int orders) {
   char* buffer = nullptr;
   SpecHeader header{};
   Spec spec;
   Failed failed;
-  if (int err = read_spec_message(control, &buffer, &header))
-    failed = {err, "read", "launcher message"};
+  if (int err = read_spec_message(orders, &buffer, &header))
+    failed = {err, "read", "order"};
   else if (int bad = parse_spec(buffer, header, &spec))
-    failed = {bad, "launcher", "launcher message"};
+    failed = {bad, "launcher", "order"};
   else
     failed = become_init(spec);
-  // Still here: it failed. The strings of `failed` are constants but for the detail, which dies with the buffer.
-  ChildMessage message = failure_message(failed.code, failed.call, failed.detail);
+  // Still here: it failed.
+  listen_for_children();
+  Failure failure = make_failure(failed.code, failed.call, failed.detail);
+  free_lists(&spec);
   free(buffer);
-  ssize_t ignored = send(control, &message, sizeof message, MSG_NOSIGNAL);
-  (void)ignored;
-  return failed;
+  return send(orders, &failure, sizeof failure, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof failure);
 }
 
 }  // namespace
 
-void run_reaper(int control) {
+void run_reaper(int orders, int status_pipe) {
   prctl(PR_SET_NAME, "contextd-init");
-  sigset_t blocked, waiting;
-  sigemptyset(&waiting);
-  sigemptyset(&blocked);
-  sigaddset(&blocked, SIGCHLD);
+  listen_for_children();
+  tell_ready(status_pipe);
+  dup3(orders, CONTROL_FD, O_CLOEXEC);
+  sys_close_range(CONTROL_FD + 1, ~0u, 0);
+  orders = CONTROL_FD;
+  sigset_t none;
+  sigemptyset(&none);
   for (;;) {
-    // Again after each failed order, which resets dispositions. With a handler the signal also comes from
-    // outside the namespace: that is how the joining launcher tells that a process of its own has ended.
-    struct sigaction action {};
-    action.sa_handler = on_child;
-    sigaction(SIGCHLD, &action, nullptr);
-    sigprocmask(SIG_BLOCK, &blocked, nullptr);
-    pollfd ready{control, POLLIN, 0};
-    int n = ppoll(&ready, 1, nullptr, &waiting);
-    if (n < 0 && errno == EINTR) {
-      while (waitpid(-1, nullptr, WNOHANG) > 0) {
-      }
-      if (alone()) _exit(0);
-    } else if (n > 0 && (ready.revents & POLLIN)) {
-      if (take_order(control).code == EPIPE) control = -1;
-    } else if (n > 0) {
-      control = -1;  // poll(2) ignores it from now on; the shim is gone, reaping goes on
+    pollfd ready{orders, POLLIN, 0};
+    int n = ppoll(&ready, 1, &look_again, &none);
+    if (n > 0 && !((ready.revents & POLLIN) && take_order(orders))) orders = -1;
+    while (waitpid(-1, nullptr, WNOHANG) > 0) {
     }
+    // After every wake-up, whatever it was for: a signal may have come with it.
+    if (alone()) _exit(0);
   }
 }

@@ -1,14 +1,19 @@
 #include "report.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #include <cerrno>
+#include <csignal>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 
 #include "spec.h"
+#include "syscalls.h"
 
 void send_frame(Frame type, const void* data, size_t size) {
   uint32_t head[2] = {static_cast<uint32_t>(type), static_cast<uint32_t>(size)};
@@ -49,34 +54,70 @@ void send_text(Frame type, const char* format, ...) {
   send_frame(type, text, size < sizeof text ? size : sizeof text - 1);
 }
 
-ChildMessage failure_message(int code, const char* call, const char* detail) {
-  ChildMessage message{};
-  message.failure.code = code;
-  snprintf(message.failure.call, sizeof message.failure.call, "%s", call);
-  snprintf(message.failure.detail, sizeof message.failure.detail, "%s", detail);
-  return message;
-}
-
-void fail_child(int pipe_fd, int code, const char* call, const char* detail) {
-  ChildMessage message = failure_message(code, call, detail);
-  // One write below PIPE_BUF is atomic (pipe(7)); nobody is left to tell if it fails.
-  ssize_t ignored = write(pipe_fd, &message, sizeof message);
-  (void)ignored;
-  _exit(127);
+Failure make_failure(int code, const char* call, const char* detail) {
+  Failure failure{};
+  failure.code = code;
+  snprintf(failure.call, sizeof failure.call, "%s", call);
+  snprintf(failure.detail, sizeof failure.detail, "%s", detail);
+  return failure;
 }
 
 void send_failure(const Failure& failure) {
-  char call[sizeof failure.call];
-  char detail[sizeof failure.detail];
-  memcpy(call, failure.call, sizeof call);
-  memcpy(detail, failure.detail, sizeof detail);
-  call[sizeof call - 1] = detail[sizeof detail - 1] = '\0';
-  send_text(Frame::error, "%d %s %s", failure.code, call[0] ? call : "launcher", detail);
+  Failure f = failure;
+  f.call[sizeof f.call - 1] = f.detail[sizeof f.detail - 1] = '\0';
+  // The call is one word on the wire; a guest may have written this.
+  for (char* at = f.call; *at; at++)
+    if (*at <= ' ') *at = '_';
+  constexpr int last_errno = 4095;
+  bool sane = f.code > 0 && f.code <= last_errno;
+  send_text(Frame::error, "%d %s %s", sane ? f.code : EPROTO, f.call[0] ? f.call : "launcher", f.detail);
 }
 
-bool read_child_message(int fd, ChildMessage* message) {
-  ssize_t n;
-  do n = read(fd, message, sizeof *message);
-  while (n < 0 && errno == EINTR);
-  return n == static_cast<ssize_t>(sizeof *message);
+int make_status_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0 ? errno : 0; }
+
+static void tell(int pipe_fd, const ChildMessage& message) {
+  // One write below PIPE_BUF is atomic (pipe(7)); nobody is left to tell if it fails.
+  ssize_t ignored = write(pipe_fd, &message, sizeof message);
+  (void)ignored;
+}
+
+void tell_ready(int pipe_fd) { tell(pipe_fd, {1, {}}); }
+
+void fail_child(int pipe_fd, int code, const char* call, const char* detail) {
+  tell(pipe_fd, {0, make_failure(code, call, detail)});
+  _exit(127);
+}
+
+long now_ms() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+bool await_exec(int pipe_fd, int pidfd, long deadline_ms, Failure* failure) {
+  for (bool ready = false;;) {
+    long left = deadline_ms - now_ms();
+    pollfd events[] = {{pipe_fd, POLLIN, 0}, {pidfd, POLLIN, 0}};
+    if (left > 0 && poll(events, 2, static_cast<int>(left)) < 0 && errno != EINTR) left = 0;
+    ChildMessage message;
+    ssize_t n = read(pipe_fd, &message, sizeof message);
+    if (n == static_cast<ssize_t>(sizeof message)) {
+      ready = ready || message.ready == 1;
+      if (message.failure.code == 0) continue;
+      *failure = message.failure;
+      break;
+    }
+    // Ended without a word is killed before its exec. Somebody else may hold the other end of the pipe open.
+    bool over = n == 0 || (events[1].revents & POLLIN);
+    if (over && ready) return true;
+    if (over)
+      *failure = make_failure(ESRCH, "execve", "killed before its exec");
+    else if (left <= 0)
+      *failure = make_failure(ETIMEDOUT, "execve", "not started in time");
+    else
+      continue;
+    break;
+  }
+  sys_pidfd_send_signal(pidfd, SIGKILL);
+  return false;
 }

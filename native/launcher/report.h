@@ -1,4 +1,4 @@
-// What the launcher tells: frames to the daemon, and the small message a child leaves for its parent.
+// What the launcher tells: frames to the daemon, and the small messages a child leaves for its parent.
 #pragma once
 #include <sys/types.h>
 #include <cstddef>
@@ -17,20 +17,30 @@ enum class Frame : uint32_t {
 void send_frame(Frame type, const void* data, size_t size);
 void send_text(Frame type, const char* format, ...) __attribute__((format(printf, 2, 3)));
 
-// A child's failure, written to a close-on-exec pipe: end of file without one means that execve(2) succeeded.
-// The child may run beside guest code that can ptrace it, so the reader trusts no field and bounds every string.
 struct Failure {
-  int32_t code;
+  int32_t code;  // errno; 0 is no failure
   char call[24];
   char detail[100];
 };
+Failure make_failure(int code, const char* call, const char* detail);
+void send_failure(const Failure& failure);
+
+// What a child leaves in a close-on-exec pipe. It may run beside guest code that can trace it and take its end of the
+// pipe, so the reader checks every field, bounds every string, and never waits without a limit.
 struct ChildMessage {
-  int32_t pid;      // mode exec: the process made by the joining child; 0 otherwise
-  Failure failure;  // code 0: none
+  int32_t ready;  // exec comes next: end of file after this means that it succeeded
+  Failure failure;
 };
 
-ChildMessage failure_message(int code, const char* call, const char* detail);
+// A pipe for ChildMessages, neither end of which blocks. Returns 0 or an errno.
+int make_status_pipe(int ends[2]);
+void tell_ready(int pipe_fd);
 [[noreturn]] void fail_child(int pipe_fd, int code, const char* call, const char* detail);
-void send_failure(const Failure& failure);
-// True when a whole message was read; false at end of file.
-bool read_child_message(int fd, ChildMessage* message);
+
+// Milliseconds of CLOCK_MONOTONIC.
+long now_ms();
+// How long a child may take until its exec; it does nothing slow, so this is for stuck file systems and hostile guests.
+constexpr long exec_limit_ms = 30000;
+
+// Waits until the child behind `pidfd` has exec'ed. Otherwise kills it, fills in `failure` and returns false.
+bool await_exec(int pipe_fd, int pidfd, long deadline_ms, Failure* failure);

@@ -1,5 +1,8 @@
 #include "spec.h"
 
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include <cerrno>
 #include <cstdlib>
@@ -18,6 +21,34 @@ int read_all(int fd, void* data, size_t size) {
     if (n == 0) return EPIPE;
     at += n;
     size -= static_cast<size_t>(n);
+  }
+  return 0;
+}
+
+// The first bytes carry the descriptors, so they are received on their own.
+int receive_header(int fd, SpecHeader* header) {
+  alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
+  iovec part{header, sizeof *header};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t n;
+  do n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_WAITALL);
+  while (n < 0 && errno == EINTR);
+  if (n < 0) return errno;
+  if (n != static_cast<ssize_t>(sizeof *header)) return EPIPE;
+  cmsghdr* rights = CMSG_FIRSTHDR(&message);
+  if (!rights || rights->cmsg_type != SCM_RIGHTS) return EBADF;
+  int received[2] = {-1, -1};
+  memcpy(received, CMSG_DATA(rights), rights->cmsg_len - CMSG_LEN(0));
+  // Received numbers are above those of the mounts made before; none of them is 4 or 5 (main.cc reserves those).
+  const int places[] = {CGROUP_FD, PID1_FD};
+  for (int i = 0; i < 2; i++) {
+    if (received[i] < 0) continue;
+    if (dup3(received[i], places[i], O_CLOEXEC) < 0) return errno;
+    close(received[i]);
   }
   return 0;
 }
@@ -87,8 +118,8 @@ int set_field(Spec* s, const char* key, char* value) {
 
 }  // namespace
 
-int read_spec_message(int fd, char** buffer, SpecHeader* header) {
-  if (int err = read_all(fd, header, sizeof *header)) return err;
+int read_spec_message(int fd, char** buffer, SpecHeader* header, bool take_descriptors) {
+  if (int err = take_descriptors ? receive_header(fd, header) : read_all(fd, header, sizeof *header)) return err;
   if (header->fields > SPEC_MAX || header->stdin_size > SPEC_MAX) return E2BIG;
   size_t size = size_t{header->fields} + header->stdin_size;
   *buffer = static_cast<char*>(malloc(size + 1));
@@ -99,8 +130,6 @@ int read_spec_message(int fd, char** buffer, SpecHeader* header) {
 }
 
 int parse_spec(char* fields, const SpecHeader& header, Spec* spec) {
-  // Empty lists must still be valid arrays for execve(2).
-  static char* none[] = {nullptr};
   char* end = fields + header.fields;
   for (char* at = fields; at < end; at += strlen(at) + 1) {
     char* equals = strchr(at, '=');
@@ -110,9 +139,17 @@ int parse_spec(char* fields, const SpecHeader& header, Spec* spec) {
     at = equals + 1;
     if (err) return err;
   }
+  // Empty lists must still be valid arrays for execve(2).
+  static char* none[] = {nullptr};
   if (!spec->argv.items) spec->argv.items = none;
   if (!spec->env.items) spec->env.items = none;
   spec->stdin_data = end;
   spec->stdin_size = header.stdin_size;
   return spec->mode == Mode::none ? EINVAL : 0;
+}
+
+void free_lists(Spec* spec) {
+  if (spec->argv.count) free(spec->argv.items);
+  if (spec->env.count) free(spec->env.items);
+  free(spec->groups);
 }

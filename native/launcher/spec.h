@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-// Descriptors the daemon passes (native/namespaces/spawn.cc puts them there).
+// Descriptors of the launcher. The socket is there from the start; the others come with the order (SCM_RIGHTS).
 constexpr int CONTROL_FD = 3;  // stream socket to the daemon
 constexpr int CGROUP_FD = 4;   // the context's cgroup directory
 constexpr int PID1_FD = 5;     // mode exec: pidfd of the context's PID 1
@@ -45,6 +45,8 @@ struct SpecHeader {
 };
 constexpr uint32_t SPEC_MAX = 1u << 20;
 
-// Both return 0 or a positive errno. `buffer` owns the strings of the spec and is freed by the caller.
-int read_spec_message(int fd, char** buffer, SpecHeader* header);
+// All return 0 or a positive errno. `buffer` owns the strings of the spec and is freed by the caller.
+// With `take_descriptors`, those that come with the message are put on CGROUP_FD and PID1_FD. EPIPE: end of file.
+int read_spec_message(int fd, char** buffer, SpecHeader* header, bool take_descriptors = false);
 int parse_spec(char* fields, const SpecHeader& header, Spec* spec);
+void free_lists(Spec* spec);

@@ -28,19 +28,24 @@ inline int sys_pivot_root(const char* to, const char* put_old) {
   return static_cast<int>(syscall(SYS_pivot_root, to, put_old));
 }
 
-// mount(2) and umount2(2) by number: <sys/mount.h> and <linux/mount.h> cannot both be included with glibc 2.36,
+// umount2(2) by number: <sys/mount.h> and <linux/mount.h> cannot both be included with glibc 2.36,
 // and glibc before 2.36 (Ubuntu 22.04) has none of the newer calls.
-inline int sys_mount(const char* source, const char* target, const char* type, unsigned long flags, const char* data) {
-  return static_cast<int>(syscall(SYS_mount, source, target, type, flags, data));
-}
 inline int sys_umount_detach(const char* target) {
   return static_cast<int>(syscall(SYS_umount2, target, 2 /* MNT_DETACH */));
 }
 inline int sys_open_tree(int dir, const char* path, unsigned flags) {
   return static_cast<int>(syscall(SYS_open_tree, dir, path, flags));
 }
-inline int sys_move_mount(int from, int to_dir, const char* to_path, unsigned flags) {
-  return static_cast<int>(syscall(SYS_move_mount, from, "", to_dir, to_path, flags));
+// From one descriptor onto another, no path in between that could change.
+inline int sys_move_mount(int from, int to) {
+  return static_cast<int>(syscall(SYS_move_mount, from, "", to, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+}
+inline int sys_fsopen(const char* type) { return static_cast<int>(syscall(SYS_fsopen, type, FSOPEN_CLOEXEC)); }
+inline int sys_fsconfig(int context, unsigned command, const char* key, const char* value) {
+  return static_cast<int>(syscall(SYS_fsconfig, context, command, key, value, 0));
+}
+inline int sys_fsmount(int context, unsigned attributes) {
+  return static_cast<int>(syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes));
 }
 inline int sys_mount_setattr(int dir, const char* path, unsigned flags, mount_attr attr) {
   return static_cast<int>(syscall(SYS_mount_setattr, dir, path, flags, &attr, sizeof attr));

@@ -1,7 +1,14 @@
 #include "peer.h"
 
-#include <sys/file.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
+
+#include "fd.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77  // asm-generic/socket.h of Linux 6.5
+#endif
 
 Result peer_credentials(int socket, Peer* peer) {
   ucred cred{};
@@ -11,7 +18,23 @@ Result peer_credentials(int socket, Peer* peer) {
   return ok();
 }
 
+Result peer_is_alive(int socket) {
+  int raw = -1;
+  socklen_t size = sizeof raw;
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &raw, &size) < 0) {
+    if (errno == ENOPROTOOPT) return ok(1);
+    return errno == ESRCH || errno == EINVAL ? ok(0) : failed("getsockopt");
+  }
+  Fd pidfd(raw);
+  pollfd ended{pidfd.get(), POLLIN, 0};
+  int n = poll(&ended, 1, 0);
+  return n < 0 ? failed("poll") : ok(n == 0 ? 1 : 0);
+}
+
 Result try_lock(int fd) {
-  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return ok(1);
-  return errno == EWOULDBLOCK ? ok(0) : failed("flock");
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  if (fcntl(fd, F_OFD_SETLK, &lock) == 0) return ok(1);
+  return errno == EAGAIN || errno == EACCES ? ok(0) : failed("fcntl");
 }

@@ -13,5 +13,10 @@ struct Peer {
 // SO_PEERCRED of unix(7): the credentials at connect(2), checked by the kernel.
 Result peer_credentials(int socket, Peer* peer);
 
-// flock(2), exclusive, without waiting. Value 1: taken; 0: another process holds it.
+// Whether the process that connected still is: what was read by its pid before this was about no other. Value 1: it
+// is, or the kernel cannot tell (SO_PEERPIDFD, Linux 6.5); 0: it has ended.
+Result peer_is_alive(int socket);
+
+// fcntl(2) F_OFD_SETLK for writing, without waiting, on a descriptor open for writing. Not flock(2): that one can be
+// held by anybody who may read the file. Value 1: taken; 0: another process holds it.
 Result try_lock(int fd);

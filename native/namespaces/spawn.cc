@@ -1,61 +1,93 @@
 #include "spawn.h"
 
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <linux/openat2.h>
 #include <spawn.h>
-#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <csignal>
+#include <cstring>
 
 #include "../launcher/spec.h"
 #include "fd.h"
 
-Result sealed_copy(const std::string& path) {
+namespace {
+
+int sys_open_tree(const char* path) {
+  return static_cast<int>(syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+}
+
+int make_read_only(int mount) {
+  mount_attr attr{};
+  attr.attr_set = MOUNT_ATTR_RDONLY;
+  return static_cast<int>(syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH, &attr, sizeof attr));
+}
+
+// A tmpfs that is attached nowhere. Returns its descriptor or -1.
+int make_tmpfs() {
+  Fd context(static_cast<int>(syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC)));
+  if (!context.valid()) return -1;
+  if (syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0) return -1;
+  return static_cast<int>(syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, 0));
+}
+
+Result copy_into(int directory, const std::string& path) {
   Fd from(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!from.valid()) return failed("open");
   struct stat info;
   if (fstat(from.get(), &info) < 0) return failed("fstat");
-  Fd copy(static_cast<int>(memfd_create("contextd-launcher", MFD_CLOEXEC | MFD_ALLOW_SEALING)));
-  if (!copy.valid()) return failed("memfd_create");
+  // Closed for writing before anybody executes it, which would fail with ETXTBSY.
+  Fd copy(openat(directory, "contextd-launcher", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0500));
+  if (!copy.valid()) return failed("openat");
   for (off_t at = 0; at < info.st_size;)
     if (sendfile(copy.get(), from.get(), &at, static_cast<size_t>(info.st_size - at)) <= 0) return failed("sendfile");
-  if (fchmod(copy.get(), 0500) < 0) return failed("fchmod");
-  if (fcntl(copy.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-    return failed("fcntl");
-  // Opened again for reading only: exec refuses a file that somebody has open for writing (ETXTBSY).
-  std::string self = "/proc/self/fd/" + std::to_string(copy.get());
-  Fd readable(open(self.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!readable.valid()) return failed("open");
-  return ok(readable.release());
+  return ok();
 }
 
-Result spawn_launcher(int launcher, int cgroup, int pid1, int* socket) {
+// Out of the way of 3, the descriptor a launcher gets its socket on.
+int duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, CONTROL_FD + 1); }
+
+}  // namespace
+
+Result prepare_launcher(const std::string& path, LauncherFiles* files) {
+  Fd tmpfs(make_tmpfs());
+  if (!tmpfs.valid()) return failed("fsmount");
+  Result copied = copy_into(tmpfs.get(), path);
+  if (copied.code) return copied;
+  if (make_read_only(tmpfs.get()) < 0) return failed("mount_setattr");
+  Fd program(openat(tmpfs.get(), "contextd-launcher", O_RDONLY | O_CLOEXEC));
+  if (!program.valid()) return failed("openat");
+
+  Fd tree(sys_open_tree("/dev/null"));
+  if (!tree.valid()) return failed("open_tree");
+  if (make_read_only(tree.get()) < 0) return failed("mount_setattr");
+  // Devices can be written on a read-only mount; their mode and owner cannot.
+  Fd null(open(("/proc/self/fd/" + std::to_string(tree.get())).c_str(), O_RDWR | O_CLOEXEC));
+  if (!null.valid()) return failed("open");
+  files->program = program.release();
+  files->null = null.release();
+  // The mounts live as long as these descriptors, which is as long as the daemon.
+  tmpfs.release();
+  tree.release();
+  return ok();
+}
+
+Result spawn_launcher(const LauncherFiles& files, const std::string& kind, int* socket) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) return failed("socketpair");
   Fd ours(pair[0]), theirs(pair[1]);
-  // Moved out of the way first: dup2 onto 3-5 must not run over a descriptor that is still to be passed.
-  struct {
-    int from;
-    int to;
-  } passed[] = {{theirs.get(), CONTROL_FD}, {cgroup, CGROUP_FD}, {pid1, PID1_FD}};
-  Fd moved[3];
+  Fd control(duplicate(theirs.get())), program(duplicate(files.program)), null(duplicate(files.null));
+  if (!control.valid() || !program.valid() || !null.valid()) return failed("fcntl");
+
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  for (int fd = 0; fd < 3; fd++) posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
-  for (int i = 0; i < 3; i++) {
-    if (passed[i].from < 0) continue;
-    moved[i] = Fd(fcntl(passed[i].from, F_DUPFD_CLOEXEC, 16));
-    if (!moved[i].valid()) {
-      posix_spawn_file_actions_destroy(&actions);
-      return failed("fcntl");
-    }
-    posix_spawn_file_actions_adddup2(&actions, moved[i].get(), passed[i].to);
-  }
-
+  for (int fd = 0; fd < 3; fd++) posix_spawn_file_actions_adddup2(&actions, null.get(), fd);
+  posix_spawn_file_actions_adddup2(&actions, control.get(), CONTROL_FD);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t all, none;
@@ -66,9 +98,10 @@ Result spawn_launcher(int launcher, int cgroup, int pid1, int* socket) {
   // A session of its own: Ctrl-C in the daemon's terminal is not for guests.
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
 
-  std::string path = "/proc/self/fd/" + std::to_string(launcher);
+  std::string path = "/proc/self/fd/" + std::to_string(program.get());
+  std::string argument = kind;
   char name[] = "contextd-launcher";
-  char* argv[] = {name, nullptr};
+  char* argv[] = {name, argument.data(), nullptr};
   char* envp[] = {nullptr};
   pid_t pid = -1;
   int code = posix_spawn(&pid, path.c_str(), &actions, &attributes, argv, envp);
@@ -77,6 +110,29 @@ Result spawn_launcher(int launcher, int cgroup, int pid1, int* socket) {
   if (code != 0) return failed("posix_spawn", code);
   *socket = ours.release();
   return ok(pid);
+}
+
+Result send_order(int socket, const void* data, size_t size, int cgroup, int pid1) {
+  int fds[2] = {cgroup, pid1};
+  size_t count = cgroup < 0 ? 0 : pid1 < 0 ? 1 : 2;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fds)] = {};
+  iovec part{const_cast<void*>(data), size};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (count > 0) {
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    cmsghdr* rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(count * sizeof(int));
+    memcpy(CMSG_DATA(rights), fds, count * sizeof(int));
+  }
+  // An order is at most a request body in size, well below the socket's buffer (net.core.wmem_default).
+  ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent < 0) return failed("sendmsg");
+  return static_cast<size_t>(sent) == size ? ok() : failed("sendmsg", EMSGSIZE);
 }
 
 Result reap(pid_t pid) {

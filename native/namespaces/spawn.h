@@ -5,13 +5,23 @@
 
 #include "result.h"
 
-// CVE-2019-5736: guests can reach the file their processes were started from. They get a sealed copy in memory,
-// so neither the file on disk nor the copy can be written through them. Value: descriptor of the copy.
-Result sealed_copy(const std::string& path);
+// What launchers are started with, made once.
+struct LauncherFiles {
+  int program;  // the launcher, in a file system of its own
+  int null;     // /dev/null, for descriptors 0-2
+};
 
-// Runs the launcher with a new socket, the cgroup directory and, when not -1, the pidfd of a context's PID 1 on the
-// descriptors that launcher/spec.h names, /dev/null on 0-2, and nothing else. Value: the launcher's pid.
-Result spawn_launcher(int launcher, int cgroup, int pid1, int* socket);
+// CVE-2019-5736: a guest can reach the file that its processes were started from, and the files on its descriptors.
+// The launcher is copied into a tmpfs that is attached nowhere, and both it and /dev/null are opened through mounts
+// that are read-only: no write, no chmod, no chown reaches the host's file or another guest.
+Result prepare_launcher(const std::string& path, LauncherFiles* files);
+
+// Starts a launcher of this kind ("shim" or "exec"), which gets ready and waits for its order: files.null on 0-2, the
+// other end of `socket` on CONTROL_FD, and nothing else. Value: its pid.
+Result spawn_launcher(const LauncherFiles& files, const std::string& kind, int* socket);
+
+// Sends an order with up to two descriptors (-1: none), whole or not at all (EMSGSIZE).
+Result send_order(int socket, const void* data, size_t size, int cgroup, int pid1);
 
 // waitpid(2) without waiting. Value 1: reaped (or not our child); 0: still running.
 Result reap(pid_t pid);

@@ -113,6 +113,10 @@ export class MemoryDriver implements Driver {
     })
   }
 
+  settle(): void {
+    // Nothing of this driver outlives the daemon.
+  }
+
   async vx_migrate(xid: number, data: MigrateData): Promise<Migrated> {
     const context = this.#find(xid, 'vx_migrate')
     rules.requireEnter(context.flags, xid, 'vx_migrate')

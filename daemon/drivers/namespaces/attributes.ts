@@ -10,10 +10,11 @@ import { native } from '../native.js'
 const PREFIX = 'trusted.contextd.'
 
 /**
- * `pid1` ("PID init" or "PID reaper") and `exit` (a wait status) are written by the launcher's shim.
+ * `pid1` ("PID init" or "PID reaper"), `exit` and `last_exit` (wait statuses of init and of the last other task) are
+ * written by the launcher, and cleared to the empty string here before PID 1 is started again.
  * `created_at` is written last when a context is made: a directory without it is half-made.
  */
-export type Attribute = 'flags' | 'bcaps' | 'ccaps' | 'root' | 'created_at' | 'pid1' | 'exit' | UnameField
+export type Attribute = 'flags' | 'bcaps' | 'ccaps' | 'root' | 'created_at' | 'pid1' | 'exit' | 'last_exit' | UnameField
 
 export function writeAttribute(path: string, name: Attribute, value: string): void {
   native.setAttribute(path, PREFIX + name, value)

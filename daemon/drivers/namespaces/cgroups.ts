@@ -1,6 +1,6 @@
 /** Where contexts live: one cgroup v2 directory each, below `<mount>/contextd/contexts`. */
 import { closeSync, constants, mkdirSync, openSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs'
-import { join, relative, resolve } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
 import { CallError } from '../errors.js'
 import { native } from '../native.js'
 
@@ -41,18 +41,24 @@ export class CgroupHome {
     this.contexts = join(path, 'contexts')
     this.#prefix = `0::${join(mount.root, relative(mount.path, this.contexts))}/`
     withErrno('mkdir', this.contexts, () => mkdirSync(this.contexts, { recursive: true, mode: 0o755 }))
-    withErrno('open', join(this.contexts, 'cgroup.kill'), () => {
-      // cgroup.kill is what this driver needs of Linux 5.14.
-      closeSync(openSync(join(this.contexts, 'cgroup.kill'), 'w'))
-    })
-    this.#lock = withErrno('open', path, () => openSync(path, constants.O_RDONLY | constants.O_DIRECTORY))
+    // cgroup.kill cannot be opened for reading, and guests see it on read-only mounts: nobody else can hold its lock.
+    // It is also what this driver needs of Linux 5.14.
+    const lockPath = join(this.contexts, 'cgroup.kill')
+    this.#lock = withErrno('open', lockPath, () => openSync(lockPath, constants.O_WRONLY))
     if (!native.tryLock(this.#lock)) {
       closeSync(this.#lock)
-      throw new CallError(
-        'EWOULDBLOCK',
-        'flock',
-        `another contextd manages ${path}; give this one its own --cgroup-root`
-      )
+      throw new CallError('EAGAIN', 'fcntl', `another contextd manages ${path}; give this one its own --cgroup-root`)
+    }
+  }
+
+  /** Runs `work` on an empty cgroup of its own. */
+  async withScratch<T>(work: (path: string) => Promise<T>): Promise<T> {
+    const path = join(dirname(this.contexts), 'probe')
+    withErrno('mkdir', path, () => mkdirSync(path, { recursive: true, mode: 0o755 }))
+    try {
+      return await work(path)
+    } finally {
+      removeTree(path)
     }
   }
 
@@ -119,9 +125,13 @@ export function killAll(path: string): void {
   })
 }
 
-/** Removes the directory and what a guest has made below it. EBUSY while a process is left. */
+/** Removes the directory and what a guest has made below it. EBUSY while a process is left; fine when it is gone. */
 export function removeTree(path: string): void {
-  for (const entry of readdirSync(path, { withFileTypes: true }))
-    if (entry.isDirectory()) removeTree(join(path, entry.name))
-  rmdirSync(path)
+  try {
+    for (const entry of readdirSync(path, { withFileTypes: true }))
+      if (entry.isDirectory()) removeTree(join(path, entry.name))
+    rmdirSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
 }

@@ -34,6 +34,13 @@ export class Context {
   namesMayDiffer = false
   /** wait(2) status of init or of the last task. */
   lastStatus = 0
+  /** An init was there in this run: its status is the context's, not that of a later task. */
+  hadInit = false
+  /** Processes were here before, so attributes may tell of them. */
+  hasRun = false
+  /** Processes are here whose shim does not talk to this daemon. */
+  orphans = false
+  /** On its way out; nothing can be started any more. */
   gone = false
   readonly waiters = new Waiters()
   revision = 0
@@ -48,16 +55,28 @@ export class Context {
     return (this.flags & PERSISTENT) !== 0n
   }
 
+  get initpid(): number {
+    return this.pid1?.role === 'init' ? this.pid1.pid : 0
+  }
+
+  get alive(): boolean {
+    return this.pid1 !== undefined || this.shim !== undefined || this.joins.size > 0 || this.orphans
+  }
+
   get procs(): string {
     return `${this.path}/cgroup.procs`
   }
 
-  /** Writes all attributes of a new context, the mark that it is whole at the end. */
-  saveNew(): void {
+  /** What a new context starts with. */
+  saveWords(): void {
     this.saveWord('flags', this.flags)
     this.saveWord('bcaps', this.bcaps)
     this.saveWord('ccaps', this.ccaps)
     if (this.root !== null) writeAttribute(this.path, 'root', this.root)
+  }
+
+  /** A directory without this attribute is half-made, and is removed at the next start. */
+  markWhole(): void {
     writeAttribute(this.path, 'created_at', this.createdAt)
   }
 
@@ -84,12 +103,22 @@ export class Context {
       const value = readAttribute(this.path, field)
       if (value !== undefined) this.names.set(field, value)
     }
+    this.hasRun = true
     this.readExit()
     return true
   }
 
-  readExit(): void {
-    this.lastStatus = Number(readAttribute(this.path, 'exit') ?? this.lastStatus)
+  /** True when it is known how the init, or without one the last task, has ended. */
+  readExit(): boolean {
+    const status = readAttribute(this.path, 'exit') || readAttribute(this.path, 'last_exit')
+    if (status) this.lastStatus = Number(status)
+    return Boolean(status)
+  }
+
+  /** Before a new PID 1: what the attributes tell of the last one must not be taken for its own. */
+  forgetRun(): void {
+    for (const name of ['exit', 'last_exit', 'pid1'] as const) writeAttribute(this.path, name, '')
+    this.hadInit = false
   }
 
   /** Left undefined when the process that was PID 1 is not in the cgroup any more. */
@@ -100,6 +129,7 @@ export class Context {
     try {
       closeSync(native.openMember(this.procs, this.line, Number(pid)))
       this.pid1 = { pid: Number(pid), role }
+      this.hadInit = role === 'init'
     } catch (error) {
       if (!(error instanceof CallError && error.code === 'ESRCH')) throw error
     }

@@ -5,7 +5,8 @@ import { endianness } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ProcessSpec } from '../driver.js'
 import { CallError } from '../errors.js'
-import { errnoName, launcherPath, native } from '../native.js'
+import { errnoName, launcherPath, native, type LauncherFiles } from '../native.js'
+import { withErrno } from './cgroups.js'
 
 export interface LauncherSpec {
   mode: 'probe' | 'init' | 'reaper' | 'exec'
@@ -57,9 +58,15 @@ function encode(spec: LauncherSpec): Buffer {
   return Buffer.concat([header, text, stdin])
 }
 
-/** The sealed copy all launchers are started from; one for the life of the daemon. */
-export class LauncherImage {
-  readonly #fd = native.sealedCopy(launcherPath)
+type Kind = 'shim' | 'exec'
+
+const kindOf = ({ mode }: LauncherSpec): Kind => (mode === 'exec' ? 'exec' : 'shim')
+
+/** Starts launchers. One of each kind is always ready for its order, so that no request waits for an exec. */
+export class Launchers {
+  readonly #files = native.prepareLauncher(launcherPath)
+  readonly #spares = new Map<Kind, Launch>()
+  #closed = false
 
   /**
    * @param cgroup directory of the context's cgroup
@@ -67,16 +74,38 @@ export class LauncherImage {
    * @throws CallError when the launcher cannot be started
    */
   start(spec: LauncherSpec, cgroup: string, pid1 = -1): Launch {
-    const directory = openSync(cgroup, constants.O_RDONLY | constants.O_DIRECTORY)
+    const directory = withErrno('open', cgroup, () => openSync(cgroup, constants.O_RDONLY | constants.O_DIRECTORY))
+    const kind = kindOf(spec)
     try {
-      return new Launch(native.spawnLauncher(this.#fd, directory, pid1), spec)
+      const spare = this.#spares.get(kind)
+      this.#spares.delete(kind)
+      if (spare?.tryBegin(spec, directory, pid1)) return spare
+      const launch = new Launch(this.#files, kind)
+      launch.begin(spec, directory, pid1)
+      return launch
     } finally {
       closeSync(directory)
+      setImmediate(() => {
+        this.prepare(kind)
+      })
+    }
+  }
+
+  /** Gets a launcher ready, if none is. */
+  prepare(kind: Kind): void {
+    if (this.#closed || this.#spares.has(kind)) return
+    try {
+      this.#spares.set(kind, new Launch(this.#files, kind))
+    } catch {
+      // The next start tries again, and has somebody to tell.
     }
   }
 
   close(): void {
-    closeSync(this.#fd)
+    this.#closed = true
+    for (const spare of this.#spares.values()) spare.release()
+    closeSync(this.#files.program)
+    closeSync(this.#files.null)
   }
 }
 
@@ -85,31 +114,36 @@ interface Settle {
   reject: (error: CallError) => void
 }
 
+/** One launcher and its guest's process. */
 export class Launch {
-  /** Host pid of the guest's process, once its exec has succeeded. */
-  readonly started: Promise<number>
-  /** Resolves when the launcher is gone; undefined when it had no exit to tell. */
+  /** Resolves when the guest's process has ended, undefined when the launcher had no exit to tell. */
   readonly ended: Promise<Exit | undefined>
+  /** Host pid of the guest's process, once its exec has succeeded. */
+  started: Promise<number> = Promise.reject(new Error('no order was given'))
   stdout: Buffer = Buffer.alloc(0)
   stderr: Buffer = Buffer.alloc(0)
 
   readonly #pid: number
+  readonly #fd: number
   readonly #socket: Socket
   #pending: Buffer = Buffer.alloc(0)
-  #exit: Exit | undefined
+  #finish: (exit: Exit | undefined) => void = () => undefined
   #waiting: Settle[] = []
 
-  constructor({ pid, socket }: { pid: number; socket: number }, spec: LauncherSpec) {
+  constructor(files: LauncherFiles, kind: Kind) {
+    const { pid, socket } = native.spawnLauncher(files.program, files.null, kind)
     this.#pid = pid
+    this.#fd = socket
     this.#socket = new Socket({ fd: socket, readable: true, writable: true })
-    this.started = this.#order(spec)
+    this.started.catch(() => undefined)
     this.ended = new Promise((resolve) => {
-      this.#socket.on('close', () => {
-        for (const { reject } of this.#waiting.splice(0))
-          reject(new CallError('ESRCH', 'waitpid', 'the launcher ended before the command was started'))
-        void this.#reap()
-        resolve(this.#exit)
-      })
+      this.#finish = resolve
+    })
+    this.#socket.on('close', () => {
+      for (const { reject } of this.#waiting.splice(0))
+        reject(new CallError('ESRCH', 'waitpid', 'the launcher ended before the command was started'))
+      this.#finish(undefined)
+      void this.#reap()
     })
     this.#socket.on('data', (data) => {
       this.#read(data)
@@ -118,9 +152,26 @@ export class Launch {
     this.#socket.on('error', () => undefined)
   }
 
+  /** Gives the order. @throws CallError EPIPE when the launcher is gone */
+  begin(spec: LauncherSpec, cgroup: number, pid1: number): void {
+    this.started = this.#order(spec, cgroup, pid1)
+    this.started.catch(() => undefined) // whoever cares waits for it
+  }
+
+  /** Gives the order to a launcher that was started long ago; false when it is gone. */
+  tryBegin(spec: LauncherSpec, cgroup: number, pid1: number): boolean {
+    try {
+      this.begin(spec, cgroup, pid1)
+      return true
+    } catch (error) {
+      if (error instanceof CallError && ['EPIPE', 'ECONNRESET', 'EBADF'].includes(error.code)) return false
+      throw error
+    }
+  }
+
   /** Asks a reaper's shim to become this init. Resolves with its host pid. */
   becomeInit(spec: LauncherSpec): Promise<number> {
-    return this.#order(spec)
+    return this.#order(spec, -1, -1)
   }
 
   /** Lets go of the launcher without ending it. */
@@ -129,10 +180,11 @@ export class Launch {
     this.#socket.destroy()
   }
 
-  #order(spec: LauncherSpec): Promise<number> {
-    const answer = new Promise<number>((resolve, reject) => this.#waiting.push({ resolve, reject }))
-    this.#socket.write(encode(spec))
-    return answer
+  #order(spec: LauncherSpec, cgroup: number, pid1: number): Promise<number> {
+    // After 'close' the number may be another file's already.
+    if (this.#socket.destroyed) throw new CallError('EPIPE', 'sendmsg', 'the launcher is gone')
+    native.sendOrder(this.#fd, encode(spec), cgroup, pid1)
+    return new Promise<number>((resolve, reject) => this.#waiting.push({ resolve, reject }))
   }
 
   #read(data: Buffer): void {
@@ -155,12 +207,14 @@ export class Launch {
       this.#waiting.shift()?.reject(new CallError(errnoName(Number(errno)), call, detail))
     } else if (type === 'X') {
       const [status = 0, timedOut = 0, truncated = 0] = payload.toString().split(' ').map(Number)
-      this.#exit = { status, timedOut: timedOut === 1, truncated: truncated === 1 }
+      // A reaper's own end, -1, is no exit of a guest's process.
+      this.#finish(status < 0 ? undefined : { status, timedOut: timedOut === 1, truncated: truncated === 1 })
     }
   }
 
   /** The socket closes a moment before the process can be waited for. */
   async #reap(): Promise<void> {
-    for (let delay = 1; !native.reap(this.#pid); delay = Math.min(delay * 2, 1000)) await sleep(delay)
+    for (let delay = 1; !native.reap(this.#pid); delay = Math.min(delay * 2, 1000))
+      await sleep(delay, undefined, { ref: false })
   }
 }

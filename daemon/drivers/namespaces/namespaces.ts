@@ -15,11 +15,19 @@ import * as rules from '../rules.js'
 import { treatmentOf } from '../treatments.js'
 import { CgroupHome, isPopulated, killAll, removeTree, withErrno } from './cgroups.js'
 import { Context, type Pid1 } from './context.js'
-import { LauncherImage, type Launch, type LauncherSpec } from './launcher.js'
+import { Launchers, type Launch, type LauncherSpec } from './launcher.js'
 import { guestProcesses } from './procfs.js'
 import { treatments } from './treatments.js'
 
 const SYS_ADMIN = bcapsFor('linux').bit('SYS_ADMIN')
+/** Starts of a process, when the reaper ends each time just before. */
+const MAX_ATTEMPTS = 5
+/** How long the end of a reaper that has lost its last process may take to be heard of. */
+const LOST_REAPER_TIMEOUT_MS = 1000
+/** How long a shim may take to write down its exit status. */
+const SHIM_TIMEOUT_MS = 1000
+/** Between looks at what cannot be watched. */
+const POLL_MS = 500
 /** How long processes that were killed may take to be gone before a directory is given up on. */
 const REMOVE_TIMEOUT_MS = 10_000
 
@@ -32,29 +40,36 @@ export class NamespacesDriver implements Driver {
   onError: Driver['onError']
 
   readonly #home: CgroupHome
-  readonly #image: LauncherImage
+  readonly #launchers: Launchers
   readonly #contexts = new Map<number, Context>()
   readonly #closing = new AbortController()
   #sorted: number[] | undefined
   #revision = 0
 
-  private constructor(home: CgroupHome, image: LauncherImage) {
+  private constructor(home: CgroupHome, launchers: Launchers) {
     this.#home = home
-    this.#image = image
+    this.#launchers = launchers
     this.about = `Linux ${release()}, contexts in ${home.contexts}`
   }
 
   /**
    * Probes, adopts the contexts that are there, and clears away half-made ones.
    * @param root cgroup directory for contexts (CgroupHome)
+   * @param warn hears of contexts that cannot be taken over
    * @throws CallError naming the call that this user or kernel refuses
    */
-  static async open(root?: string): Promise<NamespacesDriver> {
+  static async open(root: string | undefined, warn: (error: unknown) => void): Promise<NamespacesDriver> {
     const home = new CgroupHome(root)
     try {
-      const driver = new NamespacesDriver(home, new LauncherImage())
-      await driver.#image.start({ mode: 'probe' }, home.contexts).started
-      for (const xid of home.xids()) await driver.#adopt(xid)
+      const launchers = new Launchers()
+      await home.withScratch(async (path) => {
+        const probe = launchers.start({ mode: 'probe' }, path)
+        await probe.started
+        await probe.ended
+      })
+      launchers.prepare('exec')
+      const driver = new NamespacesDriver(home, launchers)
+      for (const xid of home.xids()) await driver.#adopt(xid).catch(warn)
       return driver
     } catch (error) {
       home.close()
@@ -79,7 +94,7 @@ export class NamespacesDriver implements Driver {
     context.root = data.root ?? null
     context.createdAt = new Date().toISOString()
     try {
-      context.saveNew()
+      context.saveWords()
     } catch (error) {
       removeTree(context.path)
       throw error
@@ -87,18 +102,22 @@ export class NamespacesDriver implements Driver {
     this.#add(context)
   }
 
+  settle(xid: number): void {
+    this.#find(xid, 'settle').markWhole()
+  }
+
   async vx_migrate(xid: number, data: MigrateData): Promise<Migrated> {
     const context = this.#find(xid, 'vx_migrate')
     rules.requireEnter(context.flags, xid, 'vx_migrate')
-    if (data.flags & SET_INIT) return { pid: await this.#startInit(context, data) }
     for (let attempt = 1; ; attempt++) {
-      const pid1 = await this.#ensurePid1(context)
+      if (context.gone) throw new CallError('EFAULT', 'vx_migrate', `context ${xid} is shutting down`)
       try {
-        return await this.#join(context, pid1, data)
+        if (data.flags & SET_INIT) return { pid: await this.#startInit(context, data) }
+        return await this.#startProcess(context, data)
       } catch (error) {
-        // The reaper ends with its last process; one that did so just now is replaced.
-        const lostReaper = pid1.role === 'reaper' && context.pid1 !== pid1 && !context.gone
-        if (!lostReaper || attempt === 3) throw error
+        if (!(error instanceof LostReaper)) throw error
+        if (attempt === MAX_ATTEMPTS) throw error.cause
+        await Promise.race([context.shim?.ended, sleep(LOST_REAPER_TIMEOUT_MS)])
       }
     }
   }
@@ -109,8 +128,7 @@ export class NamespacesDriver implements Driver {
   }
 
   vx_info(xid: number): { xid: number; initpid: number } {
-    const { pid1 } = this.#find(xid, 'vx_info')
-    return { xid, initpid: pid1?.role === 'init' ? pid1.pid : 0 }
+    return { xid, initpid: this.#find(xid, 'vx_info').initpid }
   }
 
   async vx_stat(xid: number): Promise<Stat> {
@@ -166,8 +184,13 @@ export class NamespacesDriver implements Driver {
   vx_uname_get(xid: number, field: UnameField): string {
     rules.checkField(field, 'vx_uname_get')
     const context = this.#find(xid, 'vx_uname_get')
-    if (context.namesMayDiffer && (field === 'nodename' || field === 'domainname'))
-      return this.#withPid1(context, (pidfd) => native.getUtsNames(pidfd)[field])
+    if (context.namesMayDiffer && (field === 'nodename' || field === 'domainname')) {
+      try {
+        return this.#withPid1(context, (pidfd) => native.getUtsNames(pidfd)[field])
+      } catch (error) {
+        if (!isEnded(error)) throw error // PID 1 is on its way out, and its names with it
+      }
+    }
     return context.names.get(field) ?? hostNames[field]()
   }
 
@@ -188,33 +211,33 @@ export class NamespacesDriver implements Driver {
     this.#touch(context)
   }
 
-  vx_kill(xid: number, pid: number, signal: number): void {
+  async vx_kill(xid: number, pid: number, signal: number): Promise<void> {
     const context = this.#find(xid, 'vx_kill')
     rules.checkSignal(signal, 'vx_kill')
     if (pid !== 1) rules.requireAdmin(context.flags, xid, 'vx_kill')
-    const { pid1 } = context
-    const init = pid1?.role === 'init' ? pid1.pid : 0
-    const reaper = pid1?.role === 'reaper' ? pid1.pid : 0
+    const init = context.initpid
+    const reaper = context.pid1?.role === 'reaper' ? context.pid1.pid : 0
+    const { procs, line } = context
+    const toAll = (sent: number, except: number) => native.signalMembers(procs, line, sent, init, except)
+    const toOne = (target: number, sent: number) => native.signalMember(procs, line, target, sent, init)
     const nobody = () => new CallError('ESRCH', 'vx_kill', `context ${xid} has no process for pid ${pid}`)
+
     if (pid > 0) {
       const target = pid === 1 ? init : pid
       if (target === 0 || target === reaper) throw nobody()
-      const alone = () => native.signalMembers(context.procs, context.line, 0, 0, 0)
-      const sent = pid === 1 ? rules.signalToInit(context.flags, alone(), signal) : signal
-      native.signalMember(context.procs, context.line, target, sent, init)
+      const administrable = rules.isAdministrable(context.flags)
+      toOne(target, pid !== 1 || administrable ? signal : rules.signalToInit(context.flags, await toAll(0, 0), signal))
       return
     }
-    const except = pid === -1 ? init || reaper : reaper
-    const reached = native.signalMembers(
-      context.procs,
-      context.line,
-      signal === SIGKILL && pid === 0 ? 0 : signal,
-      init,
-      except
-    )
-    if (reached === 0) throw nobody()
-    // One write for all, and no fork escapes it; the passes above only said whether there is anyone.
-    if (signal === SIGKILL && pid === 0) killAll(context.path)
+    // The death of PID 1 ends its whole namespace, and no fork escapes it (pid_namespaces(7)). Not cgroup.kill: once
+    // used, Linux 6.18 kills at birth whatever CLONE_INTO_CGROUP puts there later.
+    if (pid === 0 && signal === SIGKILL && context.pid1) {
+      const others = init || (await toAll(0, reaper))
+      toOne(context.pid1.pid, SIGKILL)
+      if (!others) throw nobody()
+      return
+    }
+    if ((await toAll(signal, pid === -1 ? init || reaper : reaper)) === 0) throw nobody()
   }
 
   async vx_wait(xid: number, signal: AbortSignal): Promise<WaitResult> {
@@ -227,7 +250,11 @@ export class NamespacesDriver implements Driver {
 
   details(xid: number): ContextDetails {
     const context = this.#find(xid, 'details')
-    return { root: context.root, created_at: context.createdAt, populated: context.pid1 !== undefined }
+    return {
+      root: context.root,
+      created_at: context.createdAt,
+      populated: context.pid1 !== undefined || context.orphans
+    }
   }
 
   async processes(xid: number): Promise<Process[]> {
@@ -245,7 +272,7 @@ export class NamespacesDriver implements Driver {
       context.shim?.release()
       for (const join of context.joins) join.release()
     }
-    this.#image.close()
+    this.#launchers.close()
     this.#home.close()
   }
 
@@ -343,9 +370,13 @@ export class NamespacesDriver implements Driver {
   }
 
   async #replaceReaper(context: Context, shim: Launch, spec: LauncherSpec): Promise<number> {
-    const pid = await shim.becomeInit(spec)
-    context.pid1 = { pid, role: 'init' }
-    this.#noteGranted(context)
+    let pid
+    try {
+      pid = await shim.becomeInit(spec)
+    } catch (error) {
+      throw isEnded(error) ? new LostReaper(error) : error
+    }
+    this.#hasPid1(context, { pid, role: 'init' })
     return pid
   }
 
@@ -354,20 +385,34 @@ export class NamespacesDriver implements Driver {
       if (context.starting) await context.starting
       else await this.#whileStarting(context, () => this.#startPid1(context, this.#spec(context, 'reaper'), 'reaper'))
     }
-    if (!context.pid1) throw new CallError('ESRCH', 'vx_migrate', `context ${context.xid} ended`)
+    if (!context.pid1) throw new CallError('EFAULT', 'vx_migrate', `context ${context.xid} is shutting down`)
     return context.pid1
   }
 
+  /** Clears away what the last run left, so that two PID 1s never share a context. */
+  async #forgetLastRun(context: Context): Promise<void> {
+    if (!context.hasRun) return
+    const deadline = Date.now() + LOST_REAPER_TIMEOUT_MS
+    while (isPopulated(context.path)) {
+      if (Date.now() > deadline)
+        throw new CallError('EAGAIN', 'vx_migrate', `processes of context ${context.xid}'s last run are still ending`)
+      await sleep(5)
+    }
+    context.forgetRun()
+  }
+
   async #startPid1(context: Context, spec: LauncherSpec, role: Pid1['role']): Promise<number> {
-    const shim = this.#image.start(spec, context.path)
+    await this.#forgetLastRun(context)
+    const shim = this.#launchers.start(spec, context.path)
     context.shim = shim
+    context.hasRun = true
     const ended = shim.ended.then(async (exit) => {
       context.shim = undefined
-      context.pid1 = undefined
-      context.namesMayDiffer = false
+      this.#lostPid1(context)
+      if (exit) context.lastStatus = exit.status
       // Somebody killed the shim, and not what it was the parent of.
-      if (!exit && isPopulated(context.path) && context.joins.size === 0) this.#followOrphans(context)
-      await this.#ended(context, exit?.status)
+      else if (isPopulated(context.path)) this.#followOrphans(context)
+      await this.#changed(context)
     })
     ended.catch(this.#reportLost)
     let pid
@@ -377,35 +422,54 @@ export class NamespacesDriver implements Driver {
       await ended // nothing of the attempt is left when it is answered
       throw error
     }
-    context.pid1 = { pid, role }
-    this.#noteGranted(context)
+    this.#hasPid1(context, { pid, role })
     return pid
   }
 
-  async #join(context: Context, pid1: Pid1, data: MigrateData): Promise<Migrated> {
-    return this.#leavingSetup(context, STATE_SETUP, async () => {
-      const spec = { ...this.#spec(context, 'exec', data), pokeReaper: pid1.role === 'reaper' }
-      const join = this.#withPid1(context, (pidfd) => this.#image.start(spec, context.path, pidfd))
+  async #startProcess(context: Context, data: MigrateData): Promise<Migrated> {
+    const pid1 = await this.#ensurePid1(context)
+    const { join, pid } = await this.#leavingSetup(context, STATE_SETUP, () => this.#join(context, pid1, data))
+    if (!data.capture) return { pid }
+    const exit = await join.ended
+    if (!exit) throw new CallError('EIO', 'waitpid', 'the launcher was killed before the process ended')
+    return { pid, captured: { ...exit, stdout: join.stdout.toString(), stderr: join.stderr.toString() } }
+  }
+
+  /** @throws LostReaper when the reaper has ended with its last process just now */
+  async #join(context: Context, pid1: Pid1, data: MigrateData): Promise<{ join: Launch; pid: number }> {
+    const spec = { ...this.#spec(context, 'exec', data), pokeReaper: pid1.role === 'reaper' }
+    try {
+      const join = this.#withPid1(context, (pidfd) => this.#launchers.start(spec, context.path, pidfd))
       context.joins.add(join)
       const ended = join.ended.then(async (exit) => {
         context.joins.delete(join)
-        await this.#ended(context, context.pid1?.role === 'init' ? undefined : exit?.status)
-        return exit
+        // What counts is how the init ended, in a run that has one.
+        if (exit && !context.hadInit) context.lastStatus = exit.status
+        await this.#changed(context)
       })
       ended.catch(this.#reportLost)
-      let pid
       try {
-        pid = await join.started
+        const pid = await join.started
+        this.#noteGranted(context)
+        return { join, pid }
       } catch (error) {
         await ended
         throw error
       }
-      this.#noteGranted(context)
-      if (!data.capture) return { pid }
-      const exit = await ended
-      if (!exit) throw new CallError('EIO', 'waitpid', 'the launcher was killed before the process ended')
-      return { pid, captured: { ...exit, stdout: join.stdout.toString(), stderr: join.stderr.toString() } }
-    })
+    } catch (error) {
+      throw pid1.role === 'reaper' && isEnded(error) ? new LostReaper(error) : error
+    }
+  }
+
+  #hasPid1(context: Context, pid1: Pid1): void {
+    context.pid1 = pid1
+    if (pid1.role === 'init') context.hadInit = true
+    this.#noteGranted(context)
+  }
+
+  #lostPid1(context: Context): void {
+    context.pid1 = undefined
+    context.namesMayDiffer = false
   }
 
   #noteGranted(context: Context): void {
@@ -417,23 +481,26 @@ export class NamespacesDriver implements Driver {
     this.onError?.(error)
   }
 
-  /** A launcher is gone. */
-  async #ended(context: Context, status: number | undefined): Promise<void> {
-    if (status !== undefined) context.lastStatus = status
+  /** A process has ended, or may have. */
+  async #changed(context: Context): Promise<void> {
     this.#touch(context)
     await this.#removeWhenDead(context)
   }
 
   /** A context lives while a process is in it, or while PERSISTENT is set. */
   async #removeWhenDead(context: Context): Promise<void> {
-    if (context.gone || context.persistent || context.pid1 || context.shim || context.joins.size > 0) return
+    if (context.gone || context.persistent || context.alive) return
     context.gone = true
-    await this.#removeDirectory(context.path)
-    this.#contexts.delete(context.xid)
-    this.#sorted = undefined
-    const result = { reboot_cmd: 0, exit_code: context.lastStatus }
-    this.onDeath?.(context.xid, result)
-    context.waiters.finish(result)
+    try {
+      await this.#removeDirectory(context.path)
+    } finally {
+      // Even when the directory cannot be removed nobody waits for ever; the next start clears it away.
+      this.#contexts.delete(context.xid)
+      this.#sorted = undefined
+      const result = { reboot_cmd: 0, exit_code: context.lastStatus }
+      this.onDeath?.(context.xid, result)
+      context.waiters.finish(result)
+    }
   }
 
   /** The last processes may still be on their way out, or may be strangers that somebody put there. */
@@ -472,18 +539,55 @@ export class NamespacesDriver implements Driver {
   #followOrphans(context: Context): void {
     context.readPid1()
     context.namesMayDiffer = true
+    context.orphans = true
     const check = () => {
-      if (isPopulated(context.path)) return
-      watcher.close()
-      context.pid1 = undefined
-      context.namesMayDiffer = false
-      context.readExit()
-      this.#ended(context, undefined).catch(this.#reportLost)
+      if (!context.orphans || isPopulated(context.path)) return
+      context.orphans = false
+      stop()
+      this.#orphansEnded(context).catch(this.#reportLost)
     }
-    const watcher = watch(`${context.path}/cgroup.events`, { signal: this.#closing.signal, persistent: false }, check)
-    watcher.on('error', () => undefined)
+    const stop = this.#watchEvents(`${context.path}/cgroup.events`, check)
     check()
   }
+
+  async #orphansEnded(context: Context): Promise<void> {
+    // PID 1 ends before its shim has written down how.
+    for (let waited = 0; context.hadInit && !context.readExit() && waited < SHIM_TIMEOUT_MS; waited += 5) await sleep(5)
+    this.#lostPid1(context)
+    await this.#changed(context)
+  }
+
+  /** Calls `changed` when the file changes. Guests can use up the inotify instances of uid 0; then it looks itself. */
+  #watchEvents(path: string, changed: () => void): () => void {
+    const { signal } = this.#closing
+    try {
+      const watcher = watch(path, { signal, persistent: false }, changed)
+      watcher.on('error', () => undefined)
+      return () => {
+        watcher.close()
+      }
+    } catch {
+      const timer = setInterval(changed, POLL_MS).unref()
+      signal.addEventListener('abort', () => {
+        clearInterval(timer)
+      })
+      return () => {
+        clearInterval(timer)
+      }
+    }
+  }
+}
+
+/** The reaper of a context has ended before the process that needed it was started; another one can be made. */
+class LostReaper extends Error {
+  constructor(override readonly cause: unknown) {
+    super('the reaper has ended')
+  }
+}
+
+/** What the calls on a PID namespace answer when its PID 1 is gone or going; ENOMEM is clone(2)'s way to say it. */
+function isEnded(error: unknown): boolean {
+  return error instanceof CallError && ['ESRCH', 'ENOMEM'].includes(error.code)
 }
 
 const hostNames: Record<UnameField, () => string> = {

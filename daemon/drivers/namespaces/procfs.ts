@@ -20,11 +20,17 @@ export interface GuestProcess {
   threads: number
 }
 
+/** Processes read at a time: each takes two descriptors. */
+const BATCH = 32
+
 /** The cgroup's processes that a guest can see: not a launcher that is about to join. */
 export async function guestProcesses(cgroup: string): Promise<GuestProcess[]> {
   const boot = bootTimeMs()
-  const all = await Promise.all((await pidsOf(cgroup)).map((pid) => readProcess(pid, boot)))
-  return all.filter((process) => process !== undefined)
+  const pids = await pidsOf(cgroup)
+  const found: (GuestProcess | undefined)[] = []
+  for (let at = 0; at < pids.length; at += BATCH)
+    found.push(...(await Promise.all(pids.slice(at, at + BATCH).map((pid) => readProcess(pid, boot)))))
+  return found.filter((process) => process !== undefined)
 }
 
 async function readProcess(pid: number, boot: number): Promise<GuestProcess | undefined> {
@@ -50,7 +56,9 @@ async function readProcess(pid: number, boot: number): Promise<GuestProcess | un
       },
       threads: Number(fields[17])
     }
-  } catch {
-    return undefined // it has ended meanwhile
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException
+    if (['ENOENT', 'ESRCH'].includes(code)) return undefined // it has ended meanwhile
+    throw error
   }
 }
