@@ -2,7 +2,7 @@
 import type { Driver, FlagsData, Migrated, WaitResult } from '../drivers/driver.js'
 import { CallError } from '../drivers/errors.js'
 import { XID_MAX } from '../drivers/rules.js'
-import type { ContextBody, ExitReport } from '../schemas/context.js'
+import type { Context, ContextBody, ExitReport } from '../schemas/context.js'
 import { CAPTURE_LIMIT, type Command, type ProcessRequest } from '../schemas/process.js'
 import type { UnameInput } from '../schemas/uname.js'
 import { safeBcaps } from '../vocabulary/bcaps.js'
@@ -16,7 +16,7 @@ import { processSpec } from './command.js'
 import { ExitReports, exitReport } from './exit-reports.js'
 import { Locks } from './locks.js'
 import { invalid, Refusal } from './refusal.js'
-import { readWord, unameField } from './view.js'
+import { contextView, readWord, unameField } from './view.js'
 import {
   checkIrreversible,
   checkSupported,
@@ -42,6 +42,8 @@ export interface Write {
 export interface Applied {
   xid: number
   changed: string[]
+  /** Of a creation: the context as it was then, for it may be gone already. */
+  view?: Context
   /** Of a creation that is watched: how the context ends. */
   ended?: Promise<ExitReport>
 }
@@ -286,7 +288,10 @@ export class Contexts {
     }
     // While PERSISTENT is set the context cannot be gone yet, however short its init lived.
     if (watch) applied.ended = this.wait(xid, watch)
-    if (!(plan.flags & PERSISTENT)) await this.#clearPersistent(xid, writes)
+    if (!(plan.flags & PERSISTENT)) {
+      applied.view = contextView(this.driver, xid, PERSISTENT)
+      await this.#clearPersistent(xid, writes)
+    }
     return applied
   }
 
@@ -299,6 +304,7 @@ export class Contexts {
     await this.#clearPersistent(xid, writes)
     await this.#killAll(writes, xid, SIGKILL)
     await gone
+    this.#reports.forget(xid) // it has never been
   }
 
   /** A short-lived init may be over, and its context gone, before this is done. */

@@ -36,6 +36,10 @@ export class ExitReports {
     }
   }
 
+  forget(xid: number): void {
+    this.#reports.delete(xid)
+  }
+
   get(xid: number, now = Date.now()): ExitReport | undefined {
     const kept = this.#reports.get(xid)
     return kept && now - kept.at <= KEPT_MS ? kept.report : undefined

@@ -4,15 +4,15 @@ const KEPT_MS = 10 * 60 * 1000
 const KEPT_MAX = 1024
 const KEY_MAX = 255
 
-interface Kept<T> {
+interface Kept {
   what: string
-  answer: Promise<T>
+  answer: Promise<unknown>
   at: number
 }
 
 /** Requests that carry a key are done once; a repetition gets the first one's answer. */
-export class Idempotency<T = { status: number; xid: number; body: unknown }> {
-  readonly #kept = new Map<string, Kept<T>>()
+export class Idempotency {
+  readonly #kept = new Map<string, Kept>()
 
   /**
    * @param key the Idempotency-Key header; without one the work is just done
@@ -20,7 +20,7 @@ export class Idempotency<T = { status: number; xid: number; body: unknown }> {
    * @param what the request; a key is for one request only
    * @throws Refusal 422 when the key was used for another request
    */
-  async run(key: string | string[] | undefined, uid: number, what: unknown, work: () => Promise<T>): Promise<T> {
+  async run<T>(key: string | string[] | undefined, uid: number, what: unknown, work: () => Promise<T>): Promise<T> {
     if (key === undefined) return work()
     if (typeof key !== 'string' || key === '' || key.length > KEY_MAX)
       throw new Refusal(400, 'validation', `headers.idempotency-key has 1 to ${KEY_MAX} characters`)
@@ -31,7 +31,7 @@ export class Idempotency<T = { status: number; xid: number; body: unknown }> {
     if (kept) {
       if (kept.what !== text)
         throw new Refusal(422, 'idempotency-key', 'this Idempotency-Key was used for another request')
-      return kept.answer
+      return kept.answer as Promise<T>
     }
     const answer = work()
     this.#kept.set(id, { what: text, answer, at: Date.now() })

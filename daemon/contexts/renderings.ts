@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Driver } from '../drivers/driver.js'
+import type { Context } from '../schemas/context.js'
 import { contextView } from './view.js'
 
 export interface Rendering {
@@ -10,6 +11,11 @@ export interface Rendering {
 
 interface Kept extends Rendering {
   revision: number
+}
+
+export function render(view: Context): Rendering {
+  const json = JSON.stringify(view)
+  return { json, etag: `"${createHash('sha1').update(json).digest('base64url')}"` }
 }
 
 /** Contexts as JSON text, kept while the driver says that they have not changed. */
@@ -23,8 +29,7 @@ export class Renderings {
     const revision = this.driver.revision(xid)
     const kept = this.#kept.get(xid)
     if (kept && kept.revision === revision) return kept
-    const json = JSON.stringify(contextView(this.driver, xid))
-    const rendering = { json, etag: `"${createHash('sha1').update(json).digest('base64url')}"` }
+    const rendering = render(contextView(this.driver, xid))
     if (revision !== undefined) this.#kept.set(xid, { ...rendering, revision })
     return rendering
   }

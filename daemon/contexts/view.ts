@@ -17,9 +17,9 @@ export function wordView(driver: Driver, xid: number, kind: WordKind): WordView 
 }
 
 /** The kept view is frozen and shared; a reply of its own is made only where something is added. */
-export function flagsView(driver: Driver, xid: number): WordView & { mask: string } {
+export function flagsView(driver: Driver, xid: number, without = 0n): WordView & { mask: string } {
   const { flags, mask } = driver.vx_flags_get(xid)
-  const { value, names, unknown } = tableOf(driver, 'flags').view(flags)
+  const { value, names, unknown } = tableOf(driver, 'flags').view(flags & ~without)
   return { value, names, unknown, mask: formatWord(mask) }
 }
 
@@ -36,8 +36,9 @@ export function unameView(driver: Driver, xid: number): Uname {
   return Object.fromEntries(unameFields.map(({ name }) => [name, unameField(driver, xid, name)])) as Uname
 }
 
-export function contextView(driver: Driver, xid: number): Context {
-  const flags = flagsView(driver, xid)
+/** @param without flags that are about to be cleared */
+export function contextView(driver: Driver, xid: number, without = 0n): Context {
+  const flags = flagsView(driver, xid, without)
   const { root, created_at, populated } = driver.details(xid)
   const uname = unameView(driver, xid)
   const inSetup = (driver.vx_flags_get(xid).flags & STATE_SETUP) !== 0n

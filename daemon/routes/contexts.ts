@@ -1,6 +1,8 @@
 import Type from 'typebox'
 import { Idempotency } from '../contexts/idempotency.js'
-import { Renderings } from '../contexts/renderings.js'
+import type { Applied } from '../contexts/contexts.js'
+import { render, Renderings, type Rendering } from '../contexts/renderings.js'
+import { CallError } from '../drivers/errors.js'
 import { addPreconditions } from '../plugins/preconditions.js'
 import { Change, ref, WriteQuery, XidParams } from '../schemas/common.js'
 import {
@@ -12,6 +14,7 @@ import {
   CreateBody,
   CreateQuery,
   DestroyQuery,
+  type ExitReport,
   ListQuery,
   ReportOrChange
 } from '../schemas/context.js'
@@ -44,51 +47,38 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
     },
     handler: async (request, reply) => {
       const { body, query } = request
-      const answer = await idempotency.run(
-        request.headers['idempotency-key'],
-        request.peer.uid,
-        [request.url, body],
-        async () => {
-          const { xid: asked, ...rest } = body
-          const hangUp = untilHangUp(reply, stopping)
-          const limit =
-            typeof query.wait === 'number'
-              ? setTimeout(() => {
-                  hangUp.abort()
-                }, query.wait * 1000)
-              : undefined
-          const applied = await contexts.create(
-            asked,
-            rest,
-            writeOf(request, query),
-            query.wait === undefined ? undefined : hangUp.signal
-          )
-          request.auditXid = applied.xid
-          const { xid, changed } = applied
-          if (query.dry_run) return { status: 200, xid, body: { xid, changed, dry_run: true } }
-          if (applied.ended) {
-            try {
-              return { status: 200, xid, body: await applied.ended }
-            } catch {
-              // Not ended in time, or nobody is listening: it is a context like any other.
-            } finally {
-              clearTimeout(limit)
-            }
+      const key = request.headers['idempotency-key']
+      const answer = await idempotency.run(key, request.peer.uid, [request.url, body], async () => {
+        const { xid: asked, ...rest } = body
+        const wait = query.wait === undefined ? undefined : untilHangUp(reply, stopping)
+        const limit = typeof query.wait === 'number' ? query.wait * 1000 : undefined
+        const applied = await contexts.create(asked, rest, writeOf(request, query), wait?.signal)
+        if (query.dry_run)
+          return {
+            ...applied,
+            status: 200,
+            json: JSON.stringify({ xid: applied.xid, changed: applied.changed, dry_run: true })
           }
-          return { status: 201, xid, body: undefined }
-        }
-      )
+        const report = wait && (await endedWithin(applied.ended, wait, limit))
+        if (report) return { ...applied, status: 200, json: JSON.stringify(report) }
+        return { ...applied, status: 201, ...renderingOf(applied) }
+      })
       request.auditXid = answer.xid
-      if (answer.status === 200) return reply.send(answer.body as never)
-      const { json, etag } = renderings.get(answer.xid)
-      return reply
-        .code(201)
-        .header('location', `/contexts/${answer.xid}`)
-        .header('etag', etag)
-        .type(JSON_TYPE)
-        .send(json as never)
+      void reply.code(answer.status).type(JSON_TYPE)
+      if ('etag' in answer) void reply.header('location', `/contexts/${answer.xid}`).header('etag', answer.etag)
+      return reply.send(answer.json as never)
     }
   })
+
+  /** A context that had little to do may be gone already; then as it was when it was made. */
+  function renderingOf({ xid, view }: Applied): Rendering {
+    try {
+      return renderings.get(xid)
+    } catch (error) {
+      if (!view || !(error instanceof CallError && error.code === 'ESRCH')) throw error
+      return render(view)
+    }
+  }
 
   app.get('/contexts', {
     config: { action: 'read' },
@@ -180,4 +170,26 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
       return reply.code(204).send(null)
     }
   })
+}
+
+/** The report of a context that ends in time; undefined for one that does not, or that nobody waits for any more. */
+async function endedWithin(
+  ended: Promise<ExitReport> | undefined,
+  wait: AbortController,
+  limitMs: number | undefined
+): Promise<ExitReport | undefined> {
+  const timer =
+    limitMs === undefined
+      ? undefined
+      : setTimeout(() => {
+          wait.abort()
+        }, limitMs)
+  try {
+    return await ended
+  } catch (error) {
+    if (wait.signal.aborted) return undefined
+    throw error
+  } finally {
+    clearTimeout(timer)
+  }
 }

@@ -24,7 +24,7 @@ export function wordRoutes(app: App, { contexts, driver }: Resources): void {
     const read = isFlags ? (xid: number) => flagsView(driver, xid) : (xid: number) => wordView(driver, xid, kind)
     const shown = ({ changed, word, mask }: ChangedWordValue) => {
       const { value, names, unknown } = tableOf(driver, kind).view(word)
-      return { value, names: [...names], unknown, mask: formatWord(mask), changed }
+      return { value, names: [...names], unknown, ...(isFlags && { mask: formatWord(mask) }), changed } as never
     }
 
     app.get(url, {

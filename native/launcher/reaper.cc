@@ -19,6 +19,8 @@ namespace {
 
 // Nobody tells of a launcher that was killed before it could; looking this often costs next to nothing.
 constexpr timespec look_again = {5, 0};
+// A next process often follows at once. It finds this one here, instead of one that is just about to end.
+constexpr timespec stay_alone = {0, 100000000};
 
 void on_child(int) {}
 
@@ -77,13 +79,15 @@ void run_reaper(int orders, int status_pipe) {
   orders = CONTROL_FD;
   sigset_t none;
   sigemptyset(&none);
-  for (;;) {
+  for (bool was_alone = false;;) {
     pollfd ready{orders, POLLIN, 0};
-    int n = ppoll(&ready, 1, &look_again, &none);
+    int n = ppoll(&ready, 1, was_alone ? &stay_alone : &look_again, &none);
     if (n > 0 && !((ready.revents & POLLIN) && take_order(orders))) orders = -1;
     while (waitpid(-1, nullptr, WNOHANG) > 0) {
     }
     // After every wake-up, whatever it was for: a signal may have come with it.
-    if (alone()) _exit(0);
+    bool is_alone = alone();
+    if (is_alone && was_alone && n == 0) _exit(0);
+    was_alone = is_alone;
   }
 }

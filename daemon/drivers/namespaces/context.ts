@@ -110,7 +110,8 @@ export class Context {
 
   /** True when it is known how the init, or without one the last task, has ended. */
   readExit(): boolean {
-    const status = readAttribute(this.path, 'exit') || readAttribute(this.path, 'last_exit')
+    // Cleared ones are empty, not missing.
+    const status = [readAttribute(this.path, 'exit'), readAttribute(this.path, 'last_exit')].find(Boolean)
     if (status) this.lastStatus = Number(status)
     return Boolean(status)
   }

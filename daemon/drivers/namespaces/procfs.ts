@@ -7,8 +7,10 @@ import type { Process } from '../driver.js'
 /** USER_HZ is 100 on every architecture Node runs on; sysconf(3) is not to be had from JavaScript. */
 const USER_HZ = 100
 
-/** From /proc/uptime: btime of /proc/stat has whole seconds only. */
-const bootTimeMs = () => Date.now() - parseFloat(readFileSync('/proc/uptime', 'utf8')) * 1000
+/**
+ * From /proc/uptime, for btime of /proc/stat has whole seconds only; once, so that a process always starts at the same time.
+ */
+const bootTimeMs = Date.now() - parseFloat(readFileSync('/proc/uptime', 'utf8')) * 1000
 
 export async function pidsOf(cgroup: string): Promise<number[]> {
   const text = await readFile(join(cgroup, 'cgroup.procs'), 'utf8')
@@ -25,15 +27,14 @@ const BATCH = 32
 
 /** The cgroup's processes that a guest can see: not a launcher that is about to join. */
 export async function guestProcesses(cgroup: string): Promise<GuestProcess[]> {
-  const boot = bootTimeMs()
   const pids = await pidsOf(cgroup)
   const found: (GuestProcess | undefined)[] = []
   for (let at = 0; at < pids.length; at += BATCH)
-    found.push(...(await Promise.all(pids.slice(at, at + BATCH).map((pid) => readProcess(pid, boot)))))
+    found.push(...(await Promise.all(pids.slice(at, at + BATCH).map((pid) => readProcess(pid)))))
   return found.filter((process) => process !== undefined)
 }
 
-async function readProcess(pid: number, boot: number): Promise<GuestProcess | undefined> {
+async function readProcess(pid: number): Promise<GuestProcess | undefined> {
   try {
     const [stat, status] = await Promise.all([
       readFile(`/proc/${pid}/stat`, 'utf8'),
@@ -52,7 +53,7 @@ async function readProcess(pid: number, boot: number): Promise<GuestProcess | un
         nspid: Number(nspids.at(-1)),
         comm,
         state: fields[0] ?? '?',
-        started_at: new Date(boot + (Number(fields[19]) / USER_HZ) * 1000).toISOString()
+        started_at: new Date(bootTimeMs + (Number(fields[19]) / USER_HZ) * 1000).toISOString()
       },
       threads: Number(fields[17])
     }

@@ -1,0 +1,3 @@
+import { conformance } from './suite.js'
+
+await conformance('namespaces', process.getuid?.() === 0 ? undefined : 'needs root')
