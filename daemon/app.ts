@@ -9,7 +9,7 @@ import { addAudit } from './plugins/audit.js'
 import { collectMethods } from './plugins/methods.js'
 import { addDocument, addOpenapi } from './plugins/openapi.js'
 import { addPeers, type Peer } from './plugins/peers.js'
-import { addProblems } from './plugins/problems.js'
+import { addProblems, problemOf, sendProblem } from './plugins/problems.js'
 import { addValidation } from './plugins/validation.js'
 import { contextRoutes } from './routes/contexts.js'
 import { hostRoutes } from './routes/host.js'
@@ -44,6 +44,8 @@ export async function buildApp(options: AppOptions): Promise<App> {
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: 'idle',
     loggerInstance: logger,
+    // What fails before there is a route, such as a path that is no URL, is a problem like any other.
+    frameworkErrors: (error, _request, reply) => void sendProblem(reply, problemOf(error)),
     // Strict, as the API's fields are: no guessing at paths.
     routerOptions: { caseSensitive: true, ignoreTrailingSlash: false, maxParamLength: 100 }
   }).withTypeProvider<TypeBoxTypeProvider>()
@@ -65,6 +67,11 @@ export async function buildApp(options: AppOptions): Promise<App> {
   app.addHook('preClose', (done) => {
     stopping.abort()
     done()
+  })
+  // A connection with a request under way would be kept alive after its answer, and keep the daemon from ending.
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    if (stopping.signal.aborted) void reply.header('connection', 'close')
+    done(null, payload)
   })
   const resources: Resources = { contexts: new Contexts(driver), driver, passed, stopping: stopping.signal }
   for (const routes of [hostRoutes, contextRoutes, lifeRoutes, wordRoutes, unameRoutes, processRoutes])

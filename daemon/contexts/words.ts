@@ -23,13 +23,16 @@ export function wordFromInput(table: WordTable, input: WordInput): bigint {
   return typeof input === 'string' ? parseWord(input) : table.parse(input)
 }
 
+const bothForms = invalid('body', 'gives names and numbers; give one of them')
+
 export function replacement(table: WordTable, kind: WordKind, body: WordReplace): FlagsData {
+  if (body.value !== undefined && body.names !== undefined) throw bothForms
   return { flags: wordFromInput(table, body.value ?? body.names ?? []), mask: replaceableBits(kind) }
 }
 
 export function patch(table: WordTable, body: WordPatch): FlagsData {
   if (body.value !== undefined && body.mask !== undefined) {
-    if (body.set || body.clear) throw invalid('body', 'gives names and numbers; give one of them')
+    if (body.set || body.clear) throw bothForms
     return { flags: parseWord(body.value), mask: parseWord(body.mask) }
   }
   const set = table.parse(body.set ?? [])

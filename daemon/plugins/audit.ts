@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { AuditLog } from '../audit/log.js'
 import type { NativeCall } from '../contexts/audited.js'
-import { problemOf } from './problems.js'
+import { problemOf, xidOf } from './problems.js'
 import { Refusal } from '../contexts/refusal.js'
 
 declare module 'fastify' {
@@ -27,7 +27,6 @@ export function addAudit(app: FastifyInstance, log: AuditLog): void {
       done(null, payload)
       return
     }
-    const { xid } = (request.params ?? {}) as { xid?: number | string }
     const peer = request.peer as typeof request.peer | undefined
     try {
       log.append({
@@ -36,7 +35,7 @@ export function addAudit(app: FastifyInstance, log: AuditLog): void {
         caller: peer ? { uid: peer.uid, gid: peer.gid, pid: peer.pid } : null,
         method: request.method,
         path: request.url,
-        xid: typeof xid === 'number' ? xid : request.auditXid,
+        xid: xidOf(request) ?? request.auditXid,
         calls: request.calls,
         status: reply.statusCode
       })

@@ -67,13 +67,20 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
   return reply.code(problem.status).type('application/problem+json').send(JSON.stringify(problem))
 }
 
-const xidOf = (request: FastifyRequest) => (request.params as { xid?: number | string } | undefined)?.xid
+/** The context a request is about, by its path or else by its body. */
+export function xidOf(request: FastifyRequest): number | undefined {
+  for (const part of [request.params, request.body]) {
+    const xid = (part as { xid?: unknown } | null | undefined)?.xid
+    if (typeof xid === 'number') return xid
+  }
+  return undefined
+}
 
 export function addProblems(app: FastifyInstance): void {
   app.setErrorHandler((error, request, reply) => {
     const problem = problemOf(error)
     const xid = xidOf(request)
-    if (problem.xid === undefined && typeof xid === 'number') problem.xid = xid
+    if (problem.xid === undefined && xid !== undefined) problem.xid = xid
     if (problem.status >= 500)
       request.log.error({ err: error, method: request.method, url: request.url }, problem.detail)
     return sendProblem(reply, problem)

@@ -12,12 +12,12 @@ import {
   TaskParams
 } from '../schemas/process.js'
 import { parseSignal } from '../vocabulary/signals.js'
-import { writeOf, type App, type Resources } from './types.js'
+import { unlessStopping, writeOf, type App, type Resources } from './types.js'
 
 const tags = ['processes']
 
 /** /contexts/:xid/processes, /contexts/:xid/kill and /tasks/:pid. */
-export function processRoutes(app: App, { contexts, driver }: Resources): void {
+export function processRoutes(app: App, { contexts, driver, stopping }: Resources): void {
   app.post('/contexts/:xid/processes', {
     config: { action: 'execute' },
     schema: {
@@ -32,7 +32,8 @@ export function processRoutes(app: App, { contexts, driver }: Resources): void {
     },
     handler: async (request, reply) => {
       const { xid } = request.params
-      const { pid, captured } = await contexts.startProcess(xid, request.body, writeOf(request))
+      const running = contexts.startProcess(xid, request.body, writeOf(request))
+      const { pid, captured } = await unlessStopping(running, stopping)
       if (!captured) return reply.code(201).send({ pid, xid })
       const { status, stdout, stderr, truncated, timedOut } = captured
       return reply.send({ pid, ...decodeStatus(status), stdout, stderr, truncated, timed_out: timedOut })

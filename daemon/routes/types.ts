@@ -45,3 +45,19 @@ export function untilHangUp(reply: FastifyReply, stopping: AbortSignal): AbortCo
 }
 
 export const stoppingRefusal = () => new Refusal(503, 'stopping', 'the daemon is stopping; ask again when it is back')
+
+/** The work's outcome, or 503 when the daemon stops before. What was started goes on. */
+export async function unlessStopping<T>(work: Promise<T>, stopping: AbortSignal): Promise<T> {
+  let stop: () => void = () => undefined
+  const stopped = new Promise<never>((_resolve, reject) => {
+    stop = () => {
+      reject(stoppingRefusal())
+    }
+  })
+  stopping.addEventListener('abort', stop)
+  try {
+    return await Promise.race([work, stopped])
+  } finally {
+    stopping.removeEventListener('abort', stop)
+  }
+}

@@ -34,7 +34,7 @@ export const WordReplace = strict(
     names: Type.Optional(Names('The names to be set, with or without prefix, in any case; all others are cleared.')),
     value: Type.Optional(WordText('The whole word.'))
   },
-  { minProperties: 1, maxProperties: 1, description: `Replaces the word. ${exclusive}` }
+  { minProperties: 1, description: `Replaces the word. ${exclusive}` }
 )
 export type WordReplace = Static<typeof WordReplace>
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -27,6 +28,8 @@ int main(int argc, char** argv) {
   // Reserves 4 and 5 for what comes with the order.
   for (int fd : {CGROUP_FD, PID1_FD})
     if (open("/dev/null", O_PATH | O_CLOEXEC) != fd) return 2;
+  // The daemon's working directory is no business of a guest's.
+  if (chdir("/") < 0) return 2;
   prctl(PR_SET_NAME, "contextd-shim");
   // CVE-2016-9962: nothing of this process's memory or descriptors is for a guest to read while it joins one.
   prctl(PR_SET_DUMPABLE, 0);

@@ -36,7 +36,8 @@ export class NamespacesDriver implements Driver {
   readonly name = 'namespaces'
   readonly bcapsAbi = 'linux'
   readonly about: string
-  onDeath: Driver['onDeath']
+  readonly #unheard: [number, WaitResult][] = []
+  #onDeath: Driver['onDeath']
   onError: Driver['onError']
 
   readonly #home: CgroupHome
@@ -75,6 +76,16 @@ export class NamespacesDriver implements Driver {
       home.close()
       throw error
     }
+  }
+
+  get onDeath(): Driver['onDeath'] {
+    return this.#onDeath
+  }
+
+  /** Also hears of contexts that had ended while no daemon ran. */
+  set onDeath(listener: Driver['onDeath']) {
+    this.#onDeath = listener
+    for (const [xid, result] of this.#unheard.splice(0)) listener?.(xid, result)
   }
 
   treatment(kind: VocabularyKind, name: string): Treatment {
@@ -215,6 +226,7 @@ export class NamespacesDriver implements Driver {
     const context = this.#find(xid, 'vx_kill')
     rules.checkSignal(signal, 'vx_kill')
     if (pid !== 1) rules.requireAdmin(context.flags, xid, 'vx_kill')
+    await context.starting // before it has started there is nobody to signal but our own launcher
     const init = context.initpid
     const reaper = context.pid1?.role === 'reaper' ? context.pid1.pid : 0
     const { procs, line } = context
@@ -299,6 +311,7 @@ export class NamespacesDriver implements Driver {
   }
 
   async #guestProcesses(context: Context) {
+    await context.starting
     const reaper = context.pid1?.role === 'reaper' ? context.pid1.pid : 0
     return (await guestProcesses(context.path)).filter(({ process }) => process.pid !== reaper)
   }
@@ -331,8 +344,9 @@ export class NamespacesDriver implements Driver {
     try {
       return await work()
     } catch (error) {
-      const somebodyRuns = context.pid1?.role === 'init' || context.joins.size > 0
-      if (before && !context.gone && !somebodyRuns) context.saveWord('flags', context.flags | before)
+      const somebodyRuns = context.initpid !== 0 || context.joins.size > 0
+      const restored = somebodyRuns ? before & ~STATE_SETUP : before
+      if (restored && !context.gone) context.saveWord('flags', context.flags | restored)
       throw error
     } finally {
       this.#touch(context)
@@ -498,7 +512,8 @@ export class NamespacesDriver implements Driver {
       this.#contexts.delete(context.xid)
       this.#sorted = undefined
       const result = { reboot_cmd: 0, exit_code: context.lastStatus }
-      this.onDeath?.(context.xid, result)
+      if (this.#onDeath) this.#onDeath(context.xid, result)
+      else this.#unheard.push([context.xid, result])
       context.waiters.finish(result)
     }
   }

@@ -50,7 +50,7 @@ async function readProcess(pid: number): Promise<GuestProcess | undefined> {
       process: {
         pid,
         ppid: Number(fields[1]),
-        nspid: Number(nspids.at(-1)),
+        nspid: Number(nspids[1]), // a guest's own namespaces come after its context's
         comm,
         state: fields[0] ?? '?',
         started_at: new Date(bootTimeMs + (Number(fields[19]) / USER_HZ) * 1000).toISOString()

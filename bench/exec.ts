@@ -1,0 +1,51 @@
+/** (c) A captured `true` in a running context, against the kernel's own price. */
+import { join } from 'node:path'
+import { floor, truePath, type Measure } from './bench.js'
+import { Client } from './client.js'
+import { atMost, times } from './report.js'
+import { median, ratios } from './stats.js'
+
+const TURNS = 60
+/** So many that V8 has compiled the path, as in a daemon that has been up for a while. */
+const WARM_UP_TURNS = 500
+const BUDGET = 3
+
+export const exec: Measure = async ({ daemon, rounds, stop, progress }) => {
+  const client = new Client(daemon.socket, stop)
+  const [running, empty] = [1000, 1001]
+  const init = { argv: ['/bin/sleep', '100000'] }
+  const { initpid } = JSON.parse(await client.send('POST', '/contexts', { xid: running, init })) as { initpid: number }
+  await client.send('POST', '/contexts', { xid: empty })
+  const cgroup = join(daemon.cgroupRoot ?? '', 'contexts', String(running))
+  const body = { argv: [truePath], capture: true }
+  const inRunning: number[][] = []
+  const inEmpty: number[][] = []
+  const floors: number[][] = []
+  try {
+    progress('exec: warming up')
+    await client.timed(WARM_UP_TURNS, 'POST', `/contexts/${running}/processes`, body)
+    for (let round = 0; round < rounds; round++) {
+      progress(`exec: round ${round + 1} of ${rounds}`)
+      floors.push(await floor(stop, 'exec', TURNS, cgroup, initpid, truePath))
+      inRunning.push(await client.timed(TURNS, 'POST', `/contexts/${running}/processes`, body))
+      inEmpty.push(await client.timed(TURNS, 'POST', `/contexts/${empty}/processes`, body))
+    }
+  } finally {
+    await client.close()
+  }
+  const toFloor = ratios(inRunning, floors)
+  return {
+    title: 'capture exec of true',
+    rows: [
+      {
+        what: 'in a context with an init',
+        ours: times(inRunning),
+        peer: `floor ${times(floors)}`,
+        ratios: toFloor,
+        budget: atMost(median(toFloor), BUDGET)
+      },
+      // No process, no namespaces: they are made for it.
+      { what: 'in a context without a process', ours: times(inEmpty) }
+    ]
+  }
+}
