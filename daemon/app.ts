@@ -9,7 +9,7 @@ import { addAudit } from './plugins/audit.js'
 import { collectMethods } from './plugins/methods.js'
 import { addDocument, addOpenapi } from './plugins/openapi.js'
 import { addPeers, type Peer } from './plugins/peers.js'
-import { addProblems, problemOf, sendProblem } from './plugins/problems.js'
+import { addProblems, answerClientError, problemOf, sendProblem } from './plugins/problems.js'
 import { addValidation } from './plugins/validation.js'
 import { contextRoutes } from './routes/contexts.js'
 import { hostRoutes } from './routes/host.js'
@@ -44,6 +44,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: 'idle',
     loggerInstance: logger,
+    clientErrorHandler: answerClientError,
     // What fails before there is a route, such as a path that is no URL, is a problem like any other.
     frameworkErrors: (error, _request, reply) => void sendProblem(reply, problemOf(error)),
     // Strict, as the API's fields are: no guessing at paths.

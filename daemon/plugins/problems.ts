@@ -1,6 +1,7 @@
 /** Every error leaves as problem details (RFC 9457), with the errno and the call that failed. */
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import { Refusal } from '../contexts/refusal.js'
 import { CallError } from '../drivers/errors.js'
 import type { Problem } from '../schemas/problem.js'
@@ -93,4 +94,28 @@ export function addProblems(app: FastifyInstance): void {
       detail: `there is no ${request.url.split('?')[0] ?? ''}`
     })
   )
+}
+
+/** Status of what is no HTTP request, by Node's error codes; 400 for the rest. */
+const statusOfClientError: Record<string, number> = {
+  HPE_HEADER_OVERFLOW: 431,
+  ERR_HTTP_REQUEST_TIMEOUT: 408
+}
+
+/** What never becomes a request still gets an answer. */
+export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const status = statusOfClientError[error.code ?? ''] ?? 400
+  const title = STATUS_CODES[status] ?? 'Bad Request'
+  const body = JSON.stringify({ type: 'http', title, status, detail: error.message })
+  const head = [
+    `HTTP/1.1 ${status} ${title}`,
+    'content-type: application/problem+json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close'
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }

@@ -25,25 +25,13 @@ int read_all(int fd, void* data, size_t size) {
   return 0;
 }
 
-// The first bytes carry the descriptors, so they are received on their own.
-int receive_header(int fd, SpecHeader* header) {
-  alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
-  iovec part{header, sizeof *header};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  ssize_t n;
-  do n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_WAITALL);
-  while (n < 0 && errno == EINTR);
-  if (n < 0) return errno;
-  if (n != static_cast<ssize_t>(sizeof *header)) return EPIPE;
-  cmsghdr* rights = CMSG_FIRSTHDR(&message);
+// Puts the descriptors that came with a message in their places.
+int take_rights(msghdr* message) {
+  cmsghdr* rights = CMSG_FIRSTHDR(message);
   if (!rights || rights->cmsg_type != SCM_RIGHTS) return EBADF;
   int received[2] = {-1, -1};
   memcpy(received, CMSG_DATA(rights), rights->cmsg_len - CMSG_LEN(0));
-  // Received numbers are above those of the mounts made before; none of them is 4 or 5 (main.cc reserves those).
+  // None of them can be 4 or 5 already: main.cc reserves those.
   const int places[] = {CGROUP_FD, PID1_FD};
   for (int i = 0; i < 2; i++) {
     if (received[i] < 0) continue;
@@ -51,6 +39,24 @@ int receive_header(int fd, SpecHeader* header) {
     close(received[i]);
   }
   return 0;
+}
+
+// Receives the first part of a message, mostly all of it, in one call. Returns 0 or an errno.
+int receive_first(int fd, void* data, size_t room, size_t* size, bool take_descriptors) {
+  alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
+  iovec part{data, room};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t n;
+  do n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+  while (n < 0 && errno == EINTR);
+  if (n < 0) return errno;
+  if (n < static_cast<ssize_t>(sizeof(SpecHeader))) return EPIPE;
+  *size = static_cast<size_t>(n);
+  return take_descriptors ? take_rights(&message) : 0;
 }
 
 int push(StringList* list, char* value) {
@@ -119,12 +125,19 @@ int set_field(Spec* s, const char* key, char* value) {
 }  // namespace
 
 int read_spec_message(int fd, char** buffer, SpecHeader* header, bool take_descriptors) {
-  if (int err = take_descriptors ? receive_header(fd, header) : read_all(fd, header, sizeof *header)) return err;
+  // Orders follow each other only after an answer, so what comes belongs to this one.
+  char first[4096];
+  size_t got = 0;
+  if (int err = receive_first(fd, first, sizeof first, &got, take_descriptors)) return err;
+  memcpy(header, first, sizeof *header);
+  got -= sizeof *header;
   if (header->fields > SPEC_MAX || header->stdin_size > SPEC_MAX) return E2BIG;
   size_t size = size_t{header->fields} + header->stdin_size;
+  if (got > size) return EPROTO;
   *buffer = static_cast<char*>(malloc(size + 1));
   if (!*buffer) return ENOMEM;
-  if (int err = read_all(fd, *buffer, size)) return err;
+  memcpy(*buffer, first + sizeof *header, got);
+  if (int err = read_all(fd, *buffer + got, size - got)) return err;
   (*buffer)[size] = '\0';
   return 0;
 }

@@ -95,6 +95,7 @@ Result signal_members(const Members& members, int sig, pid_t init, pid_t except)
   for (int pass = 0; pass < max_passes; pass++) {
     std::vector<pid_t> pids;
     Result listed = read_pids(members.procs, &pids);
+    if (listed.code == ENOENT || listed.code == ENODEV) break;  // the context has ended and is gone
     if (listed.code) return listed;
     bool anyone_new = false;
     for (pid_t pid : pids) {

@@ -26,6 +26,13 @@ export interface RequestOptions {
   raw?: string | Buffer
 }
 
+export interface StartOptions {
+  /** Where to serve; default is below the daemon's own directory. */
+  socket?: string
+  /** Where to log; the same default. */
+  auditLog?: string
+}
+
 /** A cgroup directory of the test's own, or undefined where there is no cgroup2 mount. */
 function ownCgroupRoot(): string | undefined {
   const [mount] = cgroup2Mounts()
@@ -34,18 +41,29 @@ function ownCgroupRoot(): string | undefined {
 
 export class TestDaemon {
   readonly directory = mkdtempSync(join(tmpdir(), 'contextd-test-'))
-  readonly socket = join(this.directory, 'run', 'contextd.sock')
-  readonly auditLog = join(this.directory, 'audit.log')
+  readonly socket: string
+  readonly auditLog: string
   readonly cgroupRoot = ownCgroupRoot()
   stderr = ''
   #child: ChildProcess | undefined
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 200 })
 
-  private constructor(readonly driver: string) {}
+  private constructor(
+    readonly driver: string,
+    { socket, auditLog }: StartOptions
+  ) {
+    this.socket = socket ?? join(this.directory, 'run', 'contextd.sock')
+    this.auditLog = auditLog ?? join(this.directory, 'audit.log')
+  }
 
-  static async start(driver: string): Promise<TestDaemon> {
-    const daemon = new TestDaemon(driver)
-    await daemon.boot()
+  static async start(driver: string, options: StartOptions = {}): Promise<TestDaemon> {
+    const daemon = new TestDaemon(driver, options)
+    try {
+      await daemon.boot()
+    } catch (error) {
+      await daemon.cleanUp()
+      throw error
+    }
     return daemon
   }
 
@@ -59,7 +77,9 @@ export class TestDaemon {
     const args = ['serve', '--driver', this.driver, '--socket', this.socket, '--audit-log', this.auditLog, ...roots]
     const child = spawn(process.execPath, [mainPath, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
     this.#child = child
-    child.stderr.setEncoding('utf8').on('data', (text: string) => { this.stderr += text })
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text
+    })
     for (let waited = 0; ; waited += 20) {
       if (child.exitCode !== null) throw new Error(`the daemon did not start:\n${this.stderr}`)
       if (existsSync(this.socket) && (await this.#answers())) return
@@ -79,7 +99,7 @@ export class TestDaemon {
   /** Ends the daemon and returns its exit code; guests go on. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     const child = this.#child
-    if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null
+    if (child?.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null
     const exited = once(child, 'exit')
     child.kill(signal)
     await exited

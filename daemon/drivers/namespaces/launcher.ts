@@ -58,6 +58,9 @@ function encode(spec: LauncherSpec): Buffer {
   return Buffer.concat([header, text, stdin])
 }
 
+/** By then a guest that goes on has been started. */
+const PREPARE_DELAY_MS = 10
+
 type Kind = 'shim' | 'exec'
 
 const kindOf = ({ mode }: LauncherSpec): Kind => (mode === 'exec' ? 'exec' : 'shim')
@@ -79,16 +82,22 @@ export class Launchers {
     try {
       const spare = this.#spares.get(kind)
       this.#spares.delete(kind)
-      if (spare?.tryBegin(spec, directory, pid1)) return spare
-      const launch = new Launch(this.#files, kind)
-      launch.begin(spec, directory, pid1)
+      const launch = spare?.tryBegin(spec, directory, pid1) ? spare : new Launch(this.#files, kind)
+      if (launch !== spare) launch.begin(spec, directory, pid1)
+      this.#prepareAfter(launch, kind)
       return launch
     } finally {
       closeSync(directory)
-      setImmediate(() => {
-        this.prepare(kind)
-      })
     }
+  }
+
+  /** Not while the order is carried out: both take the same locks in the kernel, mount namespaces above all. */
+  #prepareAfter(launch: Launch, kind: Kind): void {
+    const prepare = () => {
+      this.prepare(kind)
+    }
+    setTimeout(prepare, PREPARE_DELAY_MS).unref()
+    void launch.ended.then(() => setImmediate(prepare))
   }
 
   /** Gets a launcher ready, if none is. */

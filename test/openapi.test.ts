@@ -1,0 +1,122 @@
+/** The document: the same as the code, as a linter and as a live daemon. */
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import formats from 'ajv-formats'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { contextd, run } from './support/command.js'
+import { TestDaemon } from './support/daemon.js'
+import { expect, guestOf } from './support/guest.js'
+import { needsRoot } from './support/proc.js'
+
+const project = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
+const documentPath = project('openapi/openapi.json')
+
+interface Operation {
+  operationId?: string
+  responses: Record<string, { content?: Record<string, { schema: object }> }>
+}
+interface Document {
+  openapi: string
+  paths: Record<string, Record<string, Operation>>
+}
+
+async function printed(): Promise<Document> {
+  const { stdout } = await contextd(['openapi'])
+  return JSON.parse(stdout) as Document
+}
+
+void t.test('openapi/openapi.json is what the code says (npm run openapi makes it anew)', async (t) => {
+  const { code, stdout, stderr } = await contextd(['openapi'])
+  t.same([code, stderr], [0, ''])
+  t.equal(readFileSync(documentPath, 'utf8'), stdout)
+})
+
+void t.test('a running daemon serves the same document, whatever its driver', async (t) => {
+  const daemon = await TestDaemon.start('memory')
+  t.teardown(() => daemon.cleanUp())
+  t.same(expect(200, await daemon.get('/openapi.json')), await printed())
+  const docs = await daemon.get('/docs/')
+  t.equal(docs.status, 200)
+  t.match(docs.text, /swagger/i)
+})
+
+void t.test('every call of the library is an operation of its own name', async (t) => {
+  const { openapi, paths } = await printed()
+  t.equal(openapi, '3.1.0')
+  const operations = Object.values(paths).flatMap((path) => Object.values(path).map(({ operationId }) => operationId))
+  const calls = [
+    'vx_create',
+    'vx_migrate',
+    'vx_task_xid',
+    'vx_info',
+    'vx_stat',
+    'vx_bcaps_get',
+    'vx_bcaps_set',
+    'vx_ccaps_get',
+    'vx_ccaps_set',
+    'vx_flags_get',
+    'vx_flags_set',
+    'vx_uname_get',
+    'vx_uname_set',
+    'vx_kill',
+    'vx_wait'
+  ]
+  for (const call of calls) t.ok(operations.includes(call), call)
+  t.equal(new Set(operations).size, operations.length, 'no name twice')
+})
+
+void t.test('redocly finds nothing wrong with the document', async (t) => {
+  const env = { ...process.env, REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true' }
+  const { code, stdout, stderr } = await run(project('node_modules/.bin/redocly'), ['lint', documentPath], {
+    env,
+    cwd: project('.')
+  })
+  t.equal(code, 0, stdout + stderr)
+  t.match(stdout + stderr, /valid/i)
+})
+
+for (const driver of ['memory', 'namespaces'] as const) {
+  const options = driver === 'namespaces' ? needsRoot() : { skip: false }
+  void t.test(`every reply to a GET is as the document says, with the ${driver} driver`, options, async (t) => {
+    const daemon = await TestDaemon.start(driver)
+    t.teardown(() => daemon.cleanUp())
+    await guestOf(t, daemon, { xid: 100, name: 'web1', flags: ['PERSISTENT'], init: { argv: ['/bin/sleep', '1000'] } })
+    await guestOf(t, daemon, { xid: 101 })
+    const document = await printed()
+    const ajv = new Ajv2020({ strict: false, allErrors: true })
+    formats.default(ajv)
+    ajv.addSchema(document, 'document')
+
+    const check = (path: string, status: number, type: string, body: unknown) => {
+      const escaped = [path, 'get', 'responses', String(status), 'content', type, 'schema'].map((part) =>
+        encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'))
+      )
+      const validate = ajv.compile({ $ref: `document#/paths/${escaped.join('/')}` })
+      t.ok(validate(body), `${path} ${status} ${ajv.errorsText(validate.errors)}`)
+    }
+    let checked = 0
+    for (const [path, operations] of Object.entries(document.paths)) {
+      if (!operations.get) continue
+      for (const xid of ['100', '101']) {
+        const url = path.replace('{xid}', xid).replace('{field}', 'nodename').replace('{pid}', String(process.pid))
+        const reply = await daemon.get(url)
+        t.equal(reply.status, 200, url)
+        check(path, reply.status, String(reply.headers['content-type']).split(';')[0] ?? '', reply.body)
+        checked++
+      }
+    }
+    t.ok(checked >= 28, `${checked} replies`)
+
+    for (const [path, url] of [
+      ['/contexts/{xid}', '/contexts/999'],
+      ['/contexts', '/contexts?limit=0'],
+      ['/tasks/{pid}', '/tasks/x']
+    ] as const) {
+      const reply = await daemon.get(url)
+      t.match(reply.headers['content-type'], /^application\/problem\+json/)
+      const validate = ajv.compile({ $ref: 'document#/components/schemas/Problem' })
+      t.ok(validate(reply.body), `${path} ${ajv.errorsText(validate.errors)}`)
+    }
+  })
+}

@@ -1,0 +1,17 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const STEP_MS = 10
+
+/**
+ * Looks again and again until there is something to see, and returns it.
+ * @param what for the message when it never comes
+ */
+export async function until<T>(what: string, look: () => T | Promise<T>, timeoutMs = 10_000): Promise<T> {
+  const deadline = Date.now() + timeoutMs
+  for (;;) {
+    const seen = await look()
+    if (seen) return seen
+    if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`)
+    await sleep(STEP_MS)
+  }
+}
