@@ -10,6 +10,11 @@ export interface PeerCredentials {
   gid: number
 }
 
+export interface Zygote {
+  pid: number
+  socket: number
+}
+
 export interface LauncherFiles {
   program: number
   null: number
@@ -17,7 +22,8 @@ export interface LauncherFiles {
 
 interface Addon {
   prepareLauncher(path: string): LauncherFiles
-  spawnLauncher(program: number, devNull: number, kind: string): { pid: number; socket: number }
+  startZygote(program: number, devNull: number): Zygote
+  forkLauncher(zygote: number, kind: string): number
   sendOrder(socket: number, order: Buffer, cgroup: number, pid1: number): void
   reap(pid: number): boolean
   openMember(procs: string, line: string, pid: number): number

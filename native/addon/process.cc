@@ -22,14 +22,18 @@ Napi::Value prepare_launcher_(Info info) {
   return object;
 }
 
-Napi::Value spawn_launcher_(Info info) {
+Napi::Value start_zygote_(Info info) {
   int socket = -1;
-  Result result = spawn_launcher({int_arg(info, 0), int_arg(info, 1)}, string_arg(info, 2), &socket);
+  Result result = start_zygote({int_arg(info, 0), int_arg(info, 1)}, &socket);
   check(info, result);
   Napi::Object started = Napi::Object::New(info.Env());
   started.Set("pid", Napi::Number::New(info.Env(), static_cast<double>(result.value)));
   started.Set("socket", Napi::Number::New(info.Env(), socket));
   return started;
+}
+
+Napi::Value fork_launcher_(Info info) {
+  return number(info, fork_launcher(int_arg(info, 0), string_arg(info, 1) == "shim"));
 }
 
 void send_order_(Info info) {
@@ -99,7 +103,8 @@ Napi::Value set_domainname_(Info info) { return number(info, set_domainname(int_
 void export_process(Napi::Env env, Napi::Object exports) {
   exports.Set("prepareLauncher", Napi::Function::New<prepare_launcher_>(env));
   exports.Set("sendOrder", Napi::Function::New<send_order_>(env));
-  exports.Set("spawnLauncher", Napi::Function::New<spawn_launcher_>(env));
+  exports.Set("startZygote", Napi::Function::New<start_zygote_>(env));
+  exports.Set("forkLauncher", Napi::Function::New<fork_launcher_>(env));
   exports.Set("reap", Napi::Function::New<reap_>(env));
   exports.Set("openMember", Napi::Function::New<open_member_>(env));
   exports.Set("signalMember", Napi::Function::New<signal_member_>(env));

@@ -77,9 +77,9 @@ Result prepare_launcher(const std::string& path, LauncherFiles* files) {
   return ok();
 }
 
-Result spawn_launcher(const LauncherFiles& files, const std::string& kind, int* socket) {
+Result start_zygote(const LauncherFiles& files, int* socket) {
   int pair[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) return failed("socketpair");
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return failed("socketpair");
   Fd ours(pair[0]), theirs(pair[1]);
   Fd control(duplicate(theirs.get())), program(duplicate(files.program)), null(duplicate(files.null));
   if (!control.valid() || !program.valid() || !null.valid()) return failed("fcntl");
@@ -99,9 +99,8 @@ Result spawn_launcher(const LauncherFiles& files, const std::string& kind, int* 
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
 
   std::string path = "/proc/self/fd/" + std::to_string(program.get());
-  std::string argument = kind;
   char name[] = "contextd-launcher";
-  char* argv[] = {name, argument.data(), nullptr};
+  char* argv[] = {name, nullptr};
   char* envp[] = {nullptr};
   pid_t pid = -1;
   int code = posix_spawn(&pid, path.c_str(), &actions, &attributes, argv, envp);
@@ -112,10 +111,10 @@ Result spawn_launcher(const LauncherFiles& files, const std::string& kind, int* 
   return ok(pid);
 }
 
-Result send_order(int socket, const void* data, size_t size, int cgroup, int pid1) {
-  int fds[2] = {cgroup, pid1};
-  size_t count = cgroup < 0 ? 0 : pid1 < 0 ? 1 : 2;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fds)] = {};
+namespace {
+
+Result send_with_descriptors(int socket, const void* data, size_t size, const int* fds, size_t count) {
+  alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))] = {};
   iovec part{const_cast<void*>(data), size};
   msghdr message{};
   message.msg_iov = &part;
@@ -129,10 +128,27 @@ Result send_order(int socket, const void* data, size_t size, int cgroup, int pid
     rights->cmsg_len = CMSG_LEN(count * sizeof(int));
     memcpy(CMSG_DATA(rights), fds, count * sizeof(int));
   }
-  // An order is at most a request body in size, well below the socket's buffer (net.core.wmem_default).
   ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent < 0) return failed("sendmsg");
   return static_cast<size_t>(sent) == size ? ok() : failed("sendmsg", EMSGSIZE);
+}
+
+}  // namespace
+
+Result fork_launcher(int zygote, bool makes_mounts) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) return failed("socketpair");
+  Fd ours(pair[0]), theirs(pair[1]);
+  char kind = makes_mounts ? 's' : 'e';
+  int passed = theirs.get();
+  Result sent = send_with_descriptors(zygote, &kind, 1, &passed, 1);
+  return sent.code ? sent : ok(ours.release());
+}
+
+// An order is at most a request body in size, well below the socket's buffer (net.core.wmem_default).
+Result send_order(int socket, const void* data, size_t size, int cgroup, int pid1) {
+  int fds[2] = {cgroup, pid1};
+  return send_with_descriptors(socket, data, size, fds, cgroup < 0 ? 0 : pid1 < 0 ? 1 : 2);
 }
 
 Result reap(pid_t pid) {

@@ -16,9 +16,12 @@ struct LauncherFiles {
 // that are read-only: no write, no chmod, no chown reaches the host's file or another guest.
 Result prepare_launcher(const std::string& path, LauncherFiles* files);
 
-// Starts a launcher of this kind ("shim" or "exec"), which gets ready and waits for its order: files.null on 0-2, the
-// other end of `socket` on CONTROL_FD, and nothing else. Value: its pid.
-Result spawn_launcher(const LauncherFiles& files, const std::string& kind, int* socket);
+// Starts the zygote: files.null on 0-2, the other end of `socket` on CONTROL_FD, and nothing else. Value: its pid.
+Result start_zygote(const LauncherFiles& files, int* socket);
+
+// Has the zygote fork a launcher that makes mounts ("shim") or joins what is there ("exec"), which gets ready and waits
+// for its order. Value: the daemon's end of the launcher's socket.
+Result fork_launcher(int zygote, bool makes_mounts);
 
 // Sends an order with up to two descriptors (-1: none), whole or not at all (EMSGSIZE).
 Result send_order(int socket, const void* data, size_t size, int cgroup, int pid1);

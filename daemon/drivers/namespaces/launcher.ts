@@ -5,7 +5,7 @@ import { endianness } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ProcessSpec } from '../driver.js'
 import { CallError } from '../errors.js'
-import { errnoName, launcherPath, native, type LauncherFiles } from '../native.js'
+import { errnoName, launcherPath, native } from '../native.js'
 import { withErrno } from './cgroups.js'
 
 export interface LauncherSpec {
@@ -58,16 +58,14 @@ function encode(spec: LauncherSpec): Buffer {
   return Buffer.concat([header, text, stdin])
 }
 
-/** By then a guest that goes on has been started. */
-const PREPARE_DELAY_MS = 10
-
 type Kind = 'shim' | 'exec'
 
 const kindOf = ({ mode }: LauncherSpec): Kind => (mode === 'exec' ? 'exec' : 'shim')
 
-/** Starts launchers. One of each kind is always ready for its order, so that no request waits for an exec. */
+/** Makes launchers. One of each kind is always ready for its order. */
 export class Launchers {
   readonly #files = native.prepareLauncher(launcherPath)
+  #zygote = native.startZygote(this.#files.program, this.#files.null)
   readonly #spares = new Map<Kind, Launch>()
   #closed = false
 
@@ -82,29 +80,40 @@ export class Launchers {
     try {
       const spare = this.#spares.get(kind)
       this.#spares.delete(kind)
-      const launch = spare?.tryBegin(spec, directory, pid1) ? spare : new Launch(this.#files, kind)
+      const launch = spare?.tryBegin(spec, directory, pid1) ? spare : this.#fork(kind)
       if (launch !== spare) launch.begin(spec, directory, pid1)
-      this.#prepareAfter(launch, kind)
+      // While this one works; the caller goes first.
+      setImmediate(() => {
+        this.prepare(kind)
+      })
       return launch
     } finally {
       closeSync(directory)
     }
   }
 
-  /** Not while the order is carried out: both take the same locks in the kernel, mount namespaces above all. */
-  #prepareAfter(launch: Launch, kind: Kind): void {
-    const prepare = () => {
-      this.prepare(kind)
+  /** A zygote that was killed is replaced. */
+  #fork(kind: Kind): Launch {
+    try {
+      return new Launch(native.forkLauncher(this.#zygote.socket, kind))
+    } catch (error) {
+      if (!(error instanceof CallError && isGone(error))) throw error
+      this.#endZygote()
+      this.#zygote = native.startZygote(this.#files.program, this.#files.null)
+      return new Launch(native.forkLauncher(this.#zygote.socket, kind))
     }
-    setTimeout(prepare, PREPARE_DELAY_MS).unref()
-    void launch.ended.then(() => setImmediate(prepare))
+  }
+
+  #endZygote(): void {
+    closeSync(this.#zygote.socket)
+    void reap(this.#zygote.pid)
   }
 
   /** Gets a launcher ready, if none is. */
   prepare(kind: Kind): void {
     if (this.#closed || this.#spares.has(kind)) return
     try {
-      this.#spares.set(kind, new Launch(this.#files, kind))
+      this.#spares.set(kind, this.#fork(kind))
     } catch {
       // The next start tries again, and has somebody to tell.
     }
@@ -113,6 +122,7 @@ export class Launchers {
   close(): void {
     this.#closed = true
     for (const spare of this.#spares.values()) spare.release()
+    this.#endZygote()
     closeSync(this.#files.program)
     closeSync(this.#files.null)
   }
@@ -132,16 +142,14 @@ export class Launch {
   stdout: Buffer = Buffer.alloc(0)
   stderr: Buffer = Buffer.alloc(0)
 
-  readonly #pid: number
   readonly #fd: number
   readonly #socket: Socket
   #pending: Buffer = Buffer.alloc(0)
   #finish: (exit: Exit | undefined) => void = () => undefined
   #waiting: Settle[] = []
 
-  constructor(files: LauncherFiles, kind: Kind) {
-    const { pid, socket } = native.spawnLauncher(files.program, files.null, kind)
-    this.#pid = pid
+  /** @param socket our end of the launcher's */
+  constructor(socket: number) {
     this.#fd = socket
     this.#socket = new Socket({ fd: socket, readable: true, writable: true })
     this.started.catch(() => undefined)
@@ -152,7 +160,6 @@ export class Launch {
       for (const { reject } of this.#waiting.splice(0))
         reject(new CallError('ESRCH', 'waitpid', 'the launcher ended before the command was started'))
       this.#finish(undefined)
-      void this.#reap()
     })
     this.#socket.on('data', (data) => {
       this.#read(data)
@@ -173,7 +180,7 @@ export class Launch {
       this.begin(spec, cgroup, pid1)
       return true
     } catch (error) {
-      if (error instanceof CallError && ['EPIPE', 'ECONNRESET', 'EBADF'].includes(error.code)) return false
+      if (error instanceof CallError && isGone(error)) return false
       throw error
     }
   }
@@ -220,10 +227,12 @@ export class Launch {
       this.#finish(status < 0 ? undefined : { status, timedOut: timedOut === 1, truncated: truncated === 1 })
     }
   }
+}
 
-  /** The socket closes a moment before the process can be waited for. */
-  async #reap(): Promise<void> {
-    for (let delay = 1; !native.reap(this.#pid); delay = Math.min(delay * 2, 1000))
-      await sleep(delay, undefined, { ref: false })
-  }
+const isGone = ({ code }: CallError) => ['EPIPE', 'ECONNRESET', 'ECONNREFUSED', 'EBADF'].includes(code)
+
+/** The zygote ends when it sees that its socket is closed, a moment later. */
+async function reap(pid: number): Promise<void> {
+  for (let delay = 1; !native.reap(pid); delay = Math.min(delay * 2, 1000))
+    await sleep(delay, undefined, { ref: false })
 }
