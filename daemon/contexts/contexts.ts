@@ -42,7 +42,7 @@ export interface Write {
 export interface Applied {
   xid: number
   changed: string[]
-  /** Of a creation: the context as it was then, for it may be gone already. */
+  /** Of a creation that is not watched: the context as it was then, for it may be gone already. */
   view?: Context
   /** Of a creation that is watched: how the context ends. */
   ended?: Promise<ExitReport>
@@ -75,16 +75,6 @@ export class Contexts {
     }
   }
 
-  exists(xid: number): boolean {
-    try {
-      this.driver.vx_info(xid)
-      return true
-    } catch (error) {
-      if (isCode(error, 'ESRCH')) return false
-      throw error
-    }
-  }
-
   /**
    * Makes a context. Either all of it is there afterwards, or nothing.
    * @param watch also report how the context ends, until this aborts
@@ -98,11 +88,11 @@ export class Contexts {
         'wait is for a context that ends with its init: give init, and not PERSISTENT'
       )
     if (asked !== undefined) {
-      if (this.exists(asked)) throw new CallError('EEXIST', 'vx_create', `context ${asked} exists`)
+      if (this.driver.exists(asked)) throw new CallError('EEXIST', 'vx_create', `context ${asked} exists`)
       return this.#locks.run(asked, () => this.#create(asked, body, plan, write, watch))
     }
     for (let xid = FIRST_FREE_XID; xid <= XID_MAX; xid++) {
-      if (this.exists(xid)) continue
+      if (this.driver.exists(xid)) continue
       try {
         return await this.#locks.run(xid, () => this.#create(xid, body, plan, write, watch))
       } catch (error) {
@@ -118,7 +108,7 @@ export class Contexts {
   async apply(xid: number, body: ContextBody, write: Write): Promise<Applied> {
     const planned = this.#planCreation(body, write)
     return this.#locks.run(xid, async () => {
-      if (this.exists(xid)) return this.#converge(xid, body, write)
+      if (this.driver.exists(xid)) return this.#converge(xid, body, write)
       return this.#create(xid, body, planned, write)
     })
   }
@@ -288,10 +278,8 @@ export class Contexts {
     }
     // While PERSISTENT is set the context cannot be gone yet, however short its init lived.
     if (watch) applied.ended = this.wait(xid, watch)
-    if (!(plan.flags & PERSISTENT)) {
-      applied.view = contextView(this.driver, xid, PERSISTENT)
-      await this.#clearPersistent(xid, writes)
-    }
+    else if (!(plan.flags & PERSISTENT)) applied.view = contextView(this.driver, xid, PERSISTENT)
+    if (!(plan.flags & PERSISTENT)) await this.#clearPersistent(xid, writes)
     return applied
   }
 

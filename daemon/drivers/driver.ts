@@ -137,6 +137,7 @@ export interface Driver {
   /** Resolves when the context is dead and gone. Rejects with CallError EINTR when `signal` aborts. */
   vx_wait(xid: number, signal: AbortSignal): Promise<WaitResult>
 
+  exists(xid: number): boolean
   /** xids in ascending order. */
   list(): number[]
   details(xid: number): ContextDetails

@@ -39,7 +39,7 @@ export function untilHangUp(reply: FastifyReply, stopping: AbortSignal): AbortCo
   stopping.addEventListener('abort', abort)
   reply.raw.once('close', () => {
     stopping.removeEventListener('abort', abort)
-    controller.abort()
+    if (!reply.raw.writableFinished) controller.abort()
   })
   return controller
 }

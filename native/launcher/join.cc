@@ -115,12 +115,14 @@ int run_join(const Spec& spec) {
   Failure failure = start(spec, &job, exec_deadline, &pid, &pidfd);
   Outcome outcome;
   if (!failure.code) {
-    send_text(Frame::started, "%d", pid);
+    // Who waits for the output has no use for a word before it.
+    if (!spec.capture) send_text(Frame::started, "%d", pid);
     outcome = attend(pid, pidfd, spec, deadline, &job.pipes);
     if (spec.poke_reaper) keep_status("trusted.contextd.last_exit", outcome.status);
   }
   // The reaper looks whether this was the last process, also after a start that failed.
   if (spec.poke_reaper) sys_pidfd_send_signal(PID1_FD, SIGCHLD);
+  if (!failure.code && spec.capture) send_text(Frame::started, "%d", pid);
   if (failure.code)
     send_failure(failure);
   else

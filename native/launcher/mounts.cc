@@ -1,6 +1,7 @@
 #include "mounts.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -58,6 +59,22 @@ int make_mount(const char* type, unsigned attributes, std::initializer_list<Opti
   close(context);
   errno = saved;
   return mount;
+}
+
+// Still following the host, so that what is unmounted there does not stay busy because of an idle launcher.
+void unshare_early(GuestMounts* m) {
+  mount_attr attr{};
+  attr.propagation = MS_SLAVE;
+  m->host = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  if (m->host < 0)
+    m->call = "open";
+  else if (unshare(CLONE_NEWNS | CLONE_NEWIPC) < 0)
+    m->call = "unshare";
+  else if (sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, attr) < 0)
+    m->call = "mount_setattr";
+  else
+    return;
+  m->code = errno;
 }
 
 // A directory of a mount as a mount of its own. Returns its descriptor or -1.
@@ -192,8 +209,9 @@ GuestMounts prepare_mounts() {
     return m;
   }
   close(base);
-  fill_dev(m.dev, &m);
+  bool filled = fill_dev(m.dev, &m);
   umask(022);
+  if (filled) unshare_early(&m);
   return m;
 }
 

@@ -5,16 +5,19 @@
 // Filesystems of a guest that need not know which guest it is. They are made before an order comes, attached to
 // nothing, so that making them costs a new context no time.
 struct GuestMounts {
-  int dev = -1;  // tmpfs with devices and links
-  int pts = -1;  // devpts
-  int shm = -1;  // tmpfs for /dev/shm
-  int run = -1;  // tmpfs for /run
-  int tmp = -1;  // tmpfs for /tmp
-  int code = 0;  // errno of what failed, 0 for none
+  int dev = -1;   // tmpfs with devices and links
+  int pts = -1;   // devpts
+  int shm = -1;   // tmpfs for /dev/shm
+  int run = -1;   // tmpfs for /run
+  int host = -1;  // the host's mount namespace, to go back to
+  int tmp = -1;   // tmpfs for /tmp
+  int code = 0;   // errno of what failed, 0 for none
   const char* call = "";
   const char* detail = "";
 };
 
+// Also gives the caller the mount and IPC namespaces that its PID 1 will have: making them is slow, and ending them
+// too, which thereby is done when the shim ends, after it has told of the end of the guest.
 GuestMounts prepare_mounts();
 void close_mounts(const GuestMounts& mounts);
 

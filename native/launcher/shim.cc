@@ -19,7 +19,8 @@
 
 namespace {
 
-constexpr uint64_t namespaces = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID;
+// The others are the shim's own already (prepare_mounts).
+constexpr uint64_t namespaces = CLONE_NEWUTS | CLONE_NEWPID;
 
 void set_names(const Spec& spec, int pipe_fd) {
   if (spec.nodename && sethostname(spec.nodename, strlen(spec.nodename)) < 0)
@@ -171,7 +172,8 @@ int run_shim(const Spec& spec, const GuestMounts& mounts) {
   return 0;
 }
 
-int run_probe() {
+int run_probe(const GuestMounts& mounts) {
+  if (mounts.code) return give_up(mounts.code, mounts.call);
   if (unshare(CLONE_NEWCGROUP) < 0) return give_up(errno, "unshare");
   CloneArgs args{};
   args.flags = namespaces | CLONE_INTO_CGROUP;

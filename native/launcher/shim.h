@@ -7,7 +7,7 @@
 int run_shim(const Spec& spec, const GuestMounts& mounts);
 
 // Mode probe: can this kernel and this user make the namespaces a context needs?
-int run_probe();
+int run_probe(const GuestMounts& mounts);
 
 // Keeps a wait(2) status in an attribute of the cgroup, where a later daemon finds it.
 void keep_status(const char* attribute, int status);

@@ -239,6 +239,10 @@ export class MemoryDriver implements Driver {
     return this.#find(xid, 'vx_wait').waiters.wait(signal)
   }
 
+  exists(xid: number): boolean {
+    return this.#contexts.has(xid)
+  }
+
   list(): number[] {
     return [...this.#contexts.keys()].sort((a, b) => a - b)
   }

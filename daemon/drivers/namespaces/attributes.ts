@@ -12,9 +12,11 @@ const PREFIX = 'trusted.contextd.'
 /**
  * `pid1` ("PID init" or "PID reaper"), `exit` and `last_exit` (wait statuses of init and of the last other task) are
  * written by the launcher, and cleared to the empty string here before PID 1 is started again.
+ * `own_names` is "1" when a process of this run could change its UTS names itself.
  * `created_at` is written last when a context is made: a directory without it is half-made.
  */
-export type Attribute = 'flags' | 'bcaps' | 'ccaps' | 'root' | 'created_at' | 'pid1' | 'exit' | 'last_exit' | UnameField
+export type Attribute =
+  'flags' | 'bcaps' | 'ccaps' | 'root' | 'created_at' | 'pid1' | 'exit' | 'last_exit' | 'own_names' | UnameField
 
 export function writeAttribute(path: string, name: Attribute, value: string): void {
   native.setAttribute(path, PREFIX + name, value)

@@ -128,10 +128,17 @@ export function killAll(path: string): void {
 /** Removes the directory and what a guest has made below it. EBUSY while a process is left; fine when it is gone. */
 export function removeTree(path: string): void {
   try {
-    for (const entry of readdirSync(path, { withFileTypes: true }))
-      if (entry.isDirectory()) removeTree(join(path, entry.name))
     rmdirSync(path)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return
+    // A cgroup with children is busy too.
+    const children = childrenOf(path)
+    if (children.length === 0) throw error
+    for (const child of children) removeTree(child)
+    rmdirSync(path)
   }
 }
+
+const childrenOf = (path: string) =>
+  readdirSync(path, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [join(path, entry.name)] : []))

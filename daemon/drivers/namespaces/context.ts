@@ -24,6 +24,8 @@ export class Context {
   createdAt = ''
   readonly names = new Map<UnameField, string>()
 
+  /** Its creation is done. Before that nothing is written, for a crash would undo it all anyway. */
+  settled = false
   pid1: Pid1 | undefined
   /** The launcher that is PID 1's parent; undefined for one that an earlier daemon started. */
   shim: Launch | undefined
@@ -67,26 +69,22 @@ export class Context {
     return `${this.path}/cgroup.procs`
   }
 
-  /** What a new context starts with. */
-  saveWords(): void {
-    this.saveWord('flags', this.flags)
-    this.saveWord('bcaps', this.bcaps)
-    this.saveWord('ccaps', this.ccaps)
+  /** Writes all of a new context, the mark that it is whole at the end: a directory without it is half-made. */
+  settle(): void {
+    this.settled = true
+    for (const name of ['flags', 'bcaps', 'ccaps'] as const) writeWord(this.path, name, this[name])
+    for (const [field, value] of this.names) writeAttribute(this.path, field, value)
     if (this.root !== null) writeAttribute(this.path, 'root', this.root)
-  }
-
-  /** A directory without this attribute is half-made, and is removed at the next start. */
-  markWhole(): void {
     writeAttribute(this.path, 'created_at', this.createdAt)
   }
 
   saveWord(name: 'flags' | 'bcaps' | 'ccaps', word: bigint): void {
-    writeWord(this.path, name, word)
+    if (this.settled) writeWord(this.path, name, word)
     this[name] = word
   }
 
   saveName(field: UnameField, value: string): void {
-    writeAttribute(this.path, field, value)
+    if (this.settled) writeAttribute(this.path, field, value)
     this.names.set(field, value)
   }
 
@@ -103,6 +101,7 @@ export class Context {
       const value = readAttribute(this.path, field)
       if (value !== undefined) this.names.set(field, value)
     }
+    this.settled = true
     this.hasRun = true
     this.readExit()
     return true
@@ -118,8 +117,15 @@ export class Context {
 
   /** Before a new PID 1: what the attributes tell of the last one must not be taken for its own. */
   forgetRun(): void {
-    for (const name of ['exit', 'last_exit', 'pid1'] as const) writeAttribute(this.path, name, '')
+    for (const name of ['exit', 'last_exit', 'pid1', 'own_names'] as const) writeAttribute(this.path, name, '')
     this.hadInit = false
+  }
+
+  /** Remembered before the process is started that gets the power to. */
+  noteOwnNames(): void {
+    if (this.namesMayDiffer) return
+    writeAttribute(this.path, 'own_names', '1')
+    this.namesMayDiffer = true
   }
 
   /** Left undefined when the process that was PID 1 is not in the cgroup any more. */
@@ -131,6 +137,7 @@ export class Context {
       closeSync(native.openMember(this.procs, this.line, Number(pid)))
       this.pid1 = { pid: Number(pid), role }
       this.hadInit = role === 'init'
+      this.namesMayDiffer = readAttribute(this.path, 'own_names') === '1'
     } catch (error) {
       if (!(error instanceof CallError && error.code === 'ESRCH')) throw error
     }

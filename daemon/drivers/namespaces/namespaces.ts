@@ -104,17 +104,11 @@ export class NamespacesDriver implements Driver {
     context.bcaps = WORD_MAX
     context.root = data.root ?? null
     context.createdAt = new Date().toISOString()
-    try {
-      context.saveWords()
-    } catch (error) {
-      removeTree(context.path)
-      throw error
-    }
     this.#add(context)
   }
 
   settle(xid: number): void {
-    this.#find(xid, 'settle').markWhole()
+    this.#find(xid, 'settle').settle()
   }
 
   async vx_migrate(xid: number, data: MigrateData): Promise<Migrated> {
@@ -254,6 +248,10 @@ export class NamespacesDriver implements Driver {
 
   async vx_wait(xid: number, signal: AbortSignal): Promise<WaitResult> {
     return this.#find(xid, 'vx_wait').waiters.wait(signal)
+  }
+
+  exists(xid: number): boolean {
+    return this.#contexts.has(xid)
   }
 
   list(): number[] {
@@ -417,6 +415,7 @@ export class NamespacesDriver implements Driver {
 
   async #startPid1(context: Context, spec: LauncherSpec, role: Pid1['role']): Promise<number> {
     await this.#forgetLastRun(context)
+    this.#noteGranted(context)
     const shim = this.#launchers.start(spec, context.path)
     context.shim = shim
     context.hasRun = true
@@ -452,6 +451,7 @@ export class NamespacesDriver implements Driver {
   /** @throws LostReaper when the reaper has ended with its last process just now */
   async #join(context: Context, pid1: Pid1, data: MigrateData): Promise<{ join: Launch; pid: number }> {
     const spec = { ...this.#spec(context, 'exec', data), pokeReaper: pid1.role === 'reaper' }
+    this.#noteGranted(context)
     try {
       const join = this.#withPid1(context, (pidfd) => this.#launchers.start(spec, context.path, pidfd))
       context.joins.add(join)
@@ -463,9 +463,7 @@ export class NamespacesDriver implements Driver {
       })
       ended.catch(this.#reportLost)
       try {
-        const pid = await join.started
-        this.#noteGranted(context)
-        return { join, pid }
+        return { join, pid: await join.started }
       } catch (error) {
         await ended
         throw error
@@ -478,7 +476,6 @@ export class NamespacesDriver implements Driver {
   #hasPid1(context: Context, pid1: Pid1): void {
     context.pid1 = pid1
     if (pid1.role === 'init') context.hadInit = true
-    this.#noteGranted(context)
   }
 
   #lostPid1(context: Context): void {
@@ -487,7 +484,7 @@ export class NamespacesDriver implements Driver {
   }
 
   #noteGranted(context: Context): void {
-    if (context.bcaps & SYS_ADMIN) context.namesMayDiffer = true
+    if (context.bcaps & SYS_ADMIN) context.noteOwnNames()
   }
 
   /** Nobody waits for this work, so its failure is told to whoever runs the driver. */
@@ -553,7 +550,6 @@ export class NamespacesDriver implements Driver {
    */
   #followOrphans(context: Context): void {
     context.readPid1()
-    context.namesMayDiffer = true
     context.orphans = true
     const check = () => {
       if (!context.orphans || isPopulated(context.path)) return
