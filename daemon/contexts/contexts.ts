@@ -271,16 +271,23 @@ export class Contexts {
         if (value !== undefined) await writes.vx_uname_set(xid, name, value)
       }
       if (body.init) await this.#startInit(xid, body.init, writes)
-      this.driver.settle(xid)
+      // While PERSISTENT is set the context cannot be gone yet, however short its init lived.
+      if (watch) applied.ended = this.#watched(xid, watch)
+      else if (!(plan.flags & PERSISTENT)) applied.view = contextView(this.driver, xid, PERSISTENT)
+      if (!(plan.flags & PERSISTENT)) await this.#clearPersistent(xid, writes)
+      if (this.driver.exists(xid)) this.driver.settle(xid)
     } catch (error) {
-      await this.#undoCreation(xid, writes)
+      if (this.driver.exists(xid)) await this.#undoCreation(xid, writes)
       throw error
     }
-    // While PERSISTENT is set the context cannot be gone yet, however short its init lived.
-    if (watch) applied.ended = this.wait(xid, watch)
-    else if (!(plan.flags & PERSISTENT)) applied.view = contextView(this.driver, xid, PERSISTENT)
-    if (!(plan.flags & PERSISTENT)) await this.#clearPersistent(xid, writes)
     return applied
+  }
+
+  /** The caller may never come to wait for it, when a later step fails. */
+  #watched(xid: number, watch: AbortSignal): Promise<ExitReport> {
+    const ended = this.wait(xid, watch)
+    ended.catch(() => undefined)
+    return ended
   }
 
   async #startInit(xid: number, init: Command, writes: Writes): Promise<void> {

@@ -108,7 +108,8 @@ export class NamespacesDriver implements Driver {
   }
 
   settle(xid: number): void {
-    this.#find(xid, 'settle').settle()
+    const context = this.#find(xid, 'settle')
+    if (!context.gone) context.settle()
   }
 
   async vx_migrate(xid: number, data: MigrateData): Promise<Migrated> {
