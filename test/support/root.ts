@@ -1,6 +1,6 @@
 /** A small root filesystem for guests: some programs of this machine and the libraries they load. */
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Test } from 'tap'
@@ -16,7 +16,7 @@ export function guestRoot(t: Test, programs: string[]): string {
   })
   for (const file of new Set([...programs, ...programs.flatMap(librariesOf)])) {
     mkdirSync(join(root, dirname(file)), { recursive: true })
-    cpSync(file, join(root, file), { dereference: true })
+    copyFileSync(file, join(root, file)) // follows links, keeps the mode
   }
   writeFileSync(join(root, 'marker'), 'the guest root\n')
   return root
