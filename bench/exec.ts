@@ -5,9 +5,9 @@ import { Client } from './client.js'
 import { atMost, times } from './report.js'
 import { median, ratios } from './stats.js'
 
-const TURNS = 60
+const TURNS = 200
 /** So many that V8 has compiled the path, as in a daemon that has been up for a while. */
-const WARM_UP_TURNS = 500
+const WARM_UP_TURNS = 1500
 const BUDGET = 3
 
 export const exec: Measure = async ({ daemon, rounds, stop, progress }) => {
