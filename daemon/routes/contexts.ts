@@ -31,6 +31,7 @@ const JSON_TYPE = 'application/json; charset=utf-8'
 export function contextRoutes(app: App, { contexts, driver, stopping }: Resources): void {
   const renderings = new Renderings(driver)
   const idempotency = new Idempotency()
+  app.addHook('onReady', () => renderings.renderAhead())
   addPreconditions(app, (xid) => renderings.get(xid).etag)
 
   app.post('/contexts', {

@@ -602,14 +602,27 @@ function isEnded(error: unknown): boolean {
   return error instanceof CallError && ['ESRCH', 'ENOMEM'].includes(error.code)
 }
 
+const kernel = { sysname: type(), release: release(), version: version(), machine: machine() }
+
+/** Names of the host's own, for fields that a context has no value of. The host may change the last two. */
 const hostNames: Record<UnameField, () => string> = {
   context: () => '',
-  sysname: type,
+  sysname: () => kernel.sysname,
+  release: () => kernel.release,
+  version: () => kernel.version,
+  machine: () => kernel.machine,
   nodename: hostname,
-  release,
-  version,
-  machine,
-  domainname: () => readFileSync('/proc/sys/kernel/domainname', 'utf8').trimEnd()
+  domainname: hostDomainname
+}
+
+let domainname = { value: '', readAt: -Infinity }
+
+/** Read at most once in a second: Node has no call for it, and a list of contexts asks for each of them. */
+function hostDomainname(): string {
+  const now = performance.now()
+  if (now - domainname.readAt > 1000)
+    domainname = { value: readFileSync('/proc/sys/kernel/domainname', 'utf8').trimEnd(), readAt: now }
+  return domainname.value
 }
 
 function readCgroup(pid: number): string {
