@@ -61,8 +61,9 @@ function greeting(path: string, driver: string, passed: string[]): string {
       : []
   return [
     '',
-    `contextd ${version}, ${driver} driver. Ctrl-C stops the daemon and leaves guests running. In another terminal:`,
+    `contextd ${version}, ${driver} driver. Ctrl-C stops the daemon${driver === 'memory' ? '' : ' and leaves guests running'}.`,
     ...model,
+    'In another terminal:',
     '',
     `  ${curl} http://localhost/version`,
     `  ${curl} -X PUT http://localhost/contexts/100 ${json} -d '{"name":"web1","flags":["PERSISTENT"],"uname":{"nodename":"web1"},"init":{"argv":["sleep","1000"]}}'`,
