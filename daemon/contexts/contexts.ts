@@ -249,7 +249,7 @@ export class Contexts {
     }
   }
 
-  /** The usual start of ABI.md: persistent while it is being set up, names and caps from outside, then its init. */
+  /** As on a Linux-VServer kernel: persistent while it is being set up, names and caps from outside, then its init. */
   async #create(xid: number, body: ContextBody, plan: Plan, write: Write, watch?: AbortSignal): Promise<Applied> {
     if (!body.init && !(plan.flags & PERSISTENT))
       throw new Refusal(

@@ -1,7 +1,7 @@
 /** vx_create: POST /contexts without init. */
 import { bodyOf, contextOf, init, isProblem, isStateName, sleeper, wordKinds, type Cases } from '../support.js'
 
-/** ABI.md, 7: the customary safe set. */
+/** The customary safe set of Linux-VServer's tools. */
 const SAFE_BCAPS =
   'CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID NET_BIND_SERVICE SYS_CHROOT SYS_PTRACE SYS_BOOT SYS_TTY_CONFIG LEASE AUDIT_WRITE SETFCAP'
 
@@ -63,7 +63,7 @@ export const creation: Cases = (test, api) => {
     t.same(
       context.bcaps.names,
       known.filter((name) => safe.includes(name)),
-      'the set of ABI.md, in bit order'
+      'the customary set, in bit order'
     )
     t.equal(context.bcaps.unknown, '0x0000000000000000')
     t.equal(context.ccaps.value, '0x0000000000000000')
