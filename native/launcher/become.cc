@@ -66,7 +66,8 @@ int exec_search(const Spec& spec) {
 
 }  // namespace
 
-Failed cut_bounding_set(uint64_t bcaps) {
+// Needs SETPCAP, so it comes before the other sets are cut.
+static Failed cut_bounding_set(uint64_t bcaps) {
   // PR_CAPBSET_DROP fails with EINVAL past the kernel's last capability (prctl(2)).
   for (int cap = 0; cap < 64; cap++)
     if (!(bcaps >> cap & 1) && prctl(PR_CAPBSET_DROP, cap) < 0) {
@@ -83,7 +84,7 @@ Failed take_user(const Spec& spec) {
   return {};
 }
 
-Failed cut_capabilities(uint64_t bcaps) {
+static Failed cut_capabilities(uint64_t bcaps) {
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0) return {errno, "prctl", "PR_CAP_AMBIENT"};
   __user_cap_data_struct caps[2];
   if (get_caps(caps) < 0) return {errno, "capget", ""};

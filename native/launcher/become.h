@@ -9,13 +9,10 @@ struct Failed {
   const char* detail = "";
 };
 
-// Cuts the bounding set to bcaps. Needs SETPCAP, so it comes before the other sets are cut.
-Failed cut_bounding_set(uint64_t bcaps);
 // Supplementary groups, gid and uid, real, effective and saved.
 Failed take_user(const Spec& spec);
-// Cuts permitted, effective, inheritable and ambient to bcaps.
-Failed cut_capabilities(uint64_t bcaps);
-// All three, in the order that works.
+// Cuts the bounding set to bcaps, takes the user's ids, cuts permitted, effective, inheritable and ambient: in the
+// order that works.
 Failed drop_privileges(const Spec& spec);
 
 // True when the bounding set is exactly what bcaps allow on this kernel.

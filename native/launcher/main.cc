@@ -28,6 +28,7 @@ namespace {
 // Carries out the one order that comes on CONTROL_FD. Returns the exit code.
 int run_launcher(bool makes_mounts) {
   prctl(PR_SET_NAME, "contextd-shim");
+  shed_inheritance();  // here and not in the zygote: each context gets a keyring of its own
   // Getting ready is for later; whoever carries out an order now goes first.
   int nice_value = getpriority(PRIO_PROCESS, 0);
   setpriority(PRIO_PROCESS, 0, nice_value + 5);
@@ -108,6 +109,5 @@ int main() {
   if (chdir("/") < 0) return 2;
   // CVE-2016-9962: nothing of this process's memory or descriptors is for a guest to read while it joins one.
   prctl(PR_SET_DUMPABLE, 0);
-  shed_inheritance();
   return run_zygote();
 }

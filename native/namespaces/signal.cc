@@ -1,7 +1,6 @@
 #include "signal.h"
 
 #include <fcntl.h>
-#include <sys/syscall.h>
 #include <cinttypes>
 #include <csignal>
 #include <cstdio>
@@ -10,6 +9,7 @@
 #include <set>
 #include <vector>
 
+#include "../launcher/syscalls.h"
 #include "fd.h"
 
 namespace {
@@ -63,7 +63,7 @@ bool has_default_action(pid_t pid, int sig) {
 
 Result send_signal(int pidfd, pid_t pid, int sig, pid_t init) {
   if (pid == init && ends_by_default(sig) && has_default_action(pid, sig)) sig = SIGKILL;
-  return syscall(SYS_pidfd_send_signal, pidfd, sig, nullptr, 0) < 0 ? failed("pidfd_send_signal") : ok();
+  return sys_pidfd_send_signal(pidfd, sig) < 0 ? failed("pidfd_send_signal") : ok();
 }
 
 Result read_pids(const std::string& path, std::vector<pid_t>* pids) {
@@ -77,7 +77,7 @@ Result read_pids(const std::string& path, std::vector<pid_t>* pids) {
 }  // namespace
 
 Result open_member(const Members& members, pid_t pid) {
-  Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  Fd pidfd(sys_pidfd_open(pid));
   if (!pidfd.valid()) return failed("pidfd_open");
   if (!is_member(members, pid)) return failed("pidfd_open", ESRCH);
   return ok(pidfd.release());

@@ -1,39 +1,33 @@
 #include "spawn.h"
 
 #include <fcntl.h>
-#include <linux/mount.h>
-#include <linux/openat2.h>
 #include <spawn.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <csignal>
 #include <cstring>
 
 #include "../launcher/spec.h"
+#include "../launcher/syscalls.h"
 #include "fd.h"
 
 namespace {
 
-int sys_open_tree(const char* path) {
-  return static_cast<int>(syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
-}
-
 int make_read_only(int mount) {
   mount_attr attr{};
   attr.attr_set = MOUNT_ATTR_RDONLY;
-  return static_cast<int>(syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH, &attr, sizeof attr));
+  return sys_mount_setattr(mount, "", AT_EMPTY_PATH, attr);
 }
 
 // A tmpfs that is attached nowhere. Returns its descriptor or -1.
 int make_tmpfs() {
-  Fd context(static_cast<int>(syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC)));
+  Fd context(sys_fsopen("tmpfs"));
   if (!context.valid()) return -1;
-  if (syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0) return -1;
-  return static_cast<int>(syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, 0));
+  if (sys_fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr) < 0) return -1;
+  return sys_fsmount(context.get(), 0);
 }
 
 Result copy_into(int directory, const std::string& path) {
@@ -63,7 +57,7 @@ Result prepare_launcher(const std::string& path, LauncherFiles* files) {
   Fd program(openat(tmpfs.get(), "contextd-launcher", O_RDONLY | O_CLOEXEC));
   if (!program.valid()) return failed("openat");
 
-  Fd tree(sys_open_tree("/dev/null"));
+  Fd tree(sys_open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
   if (!tree.valid()) return failed("open_tree");
   if (make_read_only(tree.get()) < 0) return failed("mount_setattr");
   // Devices can be written on a read-only mount; their mode and owner cannot.
@@ -161,6 +155,6 @@ Result check_root(const std::string& path) {
   open_how how{};
   how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
   how.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  Fd dir(static_cast<int>(syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how)));
+  Fd dir(sys_openat2(AT_FDCWD, path.c_str(), how));
   return dir.valid() ? ok() : failed("openat2");
 }

@@ -1,4 +1,5 @@
 /** Contexts of a test, removed when it is over, and what runs in them. */
+import type { Process } from '../../daemon/drivers/driver.js'
 import type { Test } from 'tap'
 import type { Context } from '../../daemon/schemas/context.js'
 import { until } from './poll.js'
@@ -14,14 +15,7 @@ export interface Captured {
   timed_out: boolean
 }
 
-export interface Listed {
-  pid: number
-  ppid: number
-  nspid: number
-  comm: string
-  state: string
-  started_at: string
-}
+export type Listed = Process
 
 export class Guest {
   constructor(

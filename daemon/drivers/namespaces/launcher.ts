@@ -133,12 +133,15 @@ interface Settle {
   reject: (error: CallError) => void
 }
 
+const notOrdered = Promise.reject<number>(new Error('no order was given'))
+notOrdered.catch(() => undefined)
+
 /** One launcher and its guest's process. */
 export class Launch {
   /** Resolves when the guest's process has ended, undefined when the launcher had no exit to tell. */
   readonly ended: Promise<Exit | undefined>
   /** Host pid of the guest's process, once its exec has succeeded. */
-  started: Promise<number> = Promise.reject(new Error('no order was given'))
+  started = notOrdered
   stdout: Buffer = Buffer.alloc(0)
   stderr: Buffer = Buffer.alloc(0)
 
@@ -152,7 +155,6 @@ export class Launch {
   constructor(socket: number) {
     this.#fd = socket
     this.#socket = new Socket({ fd: socket, readable: true, writable: true })
-    this.started.catch(() => undefined)
     this.ended = new Promise((resolve) => {
       this.#finish = resolve
     })

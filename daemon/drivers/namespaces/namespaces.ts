@@ -61,18 +61,20 @@ export class NamespacesDriver implements Driver {
    */
   static async open(root: string | undefined, warn: (error: unknown) => void): Promise<NamespacesDriver> {
     const home = new CgroupHome(root)
+    let launchers: Launchers | undefined
     try {
-      const launchers = new Launchers()
+      const ready = (launchers = new Launchers())
       await home.withScratch(async (path) => {
-        const probe = launchers.start({ mode: 'probe' }, path)
+        const probe = ready.start({ mode: 'probe' }, path)
         await probe.started
         await probe.ended
       })
-      launchers.prepare('exec')
-      const driver = new NamespacesDriver(home, launchers)
+      ready.prepare('exec')
+      const driver = new NamespacesDriver(home, ready)
       for (const xid of home.xids()) await driver.#adopt(xid).catch(warn)
       return driver
     } catch (error) {
+      launchers?.close()
       home.close()
       throw error
     }
@@ -521,12 +523,12 @@ export class NamespacesDriver implements Driver {
     const deadline = Date.now() + REMOVE_TIMEOUT_MS
     for (let delay = 1; ; delay = Math.min(delay * 2, 100)) {
       try {
-        removeTree(path)
+        withErrno('rmdir', path, () => {
+          removeTree(path)
+        })
         return
       } catch (error) {
-        const { code } = error as NodeJS.ErrnoException
-        if (code === 'ENOENT') return
-        if (code !== 'EBUSY' || Date.now() > deadline) throw withCall(error, path)
+        if (!(error instanceof CallError && error.code === 'EBUSY') || Date.now() > deadline) throw error
       }
       if (isPopulated(path)) killAll(path)
       await sleep(delay)
@@ -597,9 +599,9 @@ class LostReaper extends Error {
   }
 }
 
-/** What the calls on a PID namespace answer when its PID 1 is gone or going; ENOMEM is clone(2)'s way to say it. */
+/** What the calls on a PID namespace answer when its PID 1 is gone or going; ENOMEM is clone(2)'s way to say it, EPIPE its shim's. */
 function isEnded(error: unknown): boolean {
-  return error instanceof CallError && ['ESRCH', 'ENOMEM'].includes(error.code)
+  return error instanceof CallError && ['ESRCH', 'ENOMEM', 'EPIPE'].includes(error.code)
 }
 
 const kernel = { sysname: type(), release: release(), version: version(), machine: machine() }
@@ -632,9 +634,4 @@ function readCgroup(pid: number): string {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     throw new CallError('ESRCH', 'vx_task_xid', `there is no process ${pid}`)
   }
-}
-
-function withCall(error: unknown, path: string): unknown {
-  const { code, syscall } = error as NodeJS.ErrnoException
-  return code === undefined ? error : new CallError(code, syscall ?? 'rmdir', path)
 }
