@@ -1,6 +1,7 @@
 # Everything npm's scripts do, made only when something it depends on has changed.
 SOURCES   := $(shell find daemon test bench -name '*.ts')
 NATIVE    := $(shell find native -name '*.cc' -o -name '*.h') native/Makefile
+EMULATOR  := $(shell find test/emulator -name '*.cc' -o -name '*.h') test/emulator/Makefile
 INSTALLED := node_modules/.package-lock.json
 BIN       := node_modules/.bin
 export REDOCLY_TELEMETRY := off
@@ -22,10 +23,18 @@ dist/.built: $(SOURCES) tsconfig.json $(INSTALLED)
 	@chmod +x dist/daemon/main.js
 	@touch $@
 
+# The kernel of the vserver driver's tests, where there is no Linux-VServer.
+emulator: dist/test/emulator/.built
+
+dist/test/emulator/.built: $(EMULATOR)
+	@mkdir -p $(@D)
+	$(MAKE) --no-print-directory -C test/emulator -j2
+	@touch $@
+
 start: build
 	exec node dist/daemon/main.js serve --dev
 
-test: build
+test: build emulator
 	$(BIN)/tap --reporter=terse
 
 # What a reader would point out: types, lint, format, a stale or invalid OpenAPI document.
@@ -34,15 +43,30 @@ check: build
 	$(BIN)/prettier --check --log-level warn .
 	node dist/daemon/main.js openapi | diff -u openapi/openapi.json -
 	$(BIN)/redocly lint openapi/openapi.json
-	@if command -v clang-format >/dev/null; then clang-format --dry-run --Werror $(filter %.cc %.h,$(NATIVE)); \
-	else echo 'clang-format is not installed: the format of native/ is not checked'; fi
+	@if command -v clang-format >/dev/null; then clang-format --dry-run --Werror $(filter %.cc %.h,$(NATIVE) $(EMULATOR)); \
+	else echo 'clang-format is not installed: the format of native/ and test/emulator/ is not checked'; fi
 
 # The addon's tests once more, every access checked (CONTRIBUTING.md).
-check-native: build
+check-native: build emulator
 	test/support/asan
 
 openapi: build
 	node dist/daemon/main.js openapi --output openapi/openapi.json
+
+# The installed service under a real systemd, on Debian's own kernel.
+test-vm: build
+	test/vm/run --timeout 900 env TAP_TIMEOUT=900 node dist/test/vm/systemd.js
+
+# Where a system has it: systemd/install. DESTDIR and PREFIX may be given here or come from the environment.
+install-system: export DESTDIR := $(DESTDIR)
+install-system: export PREFIX := $(PREFIX)
+install-system: build
+	systemd/install install
+
+uninstall-system: export DESTDIR := $(DESTDIR)
+uninstall-system: export PREFIX := $(PREFIX)
+uninstall-system:
+	systemd/install uninstall
 
 # The C programs of bench/, and what they are compared with the daemon by.
 build/bench/%: bench/%.c
@@ -50,7 +74,7 @@ build/bench/%: bench/%.c
 	$(CC) -O2 -Wall -Wextra -Werror -static -o $@ $<
 
 # npm run bench -- ARGS="--only a,b --rounds 3"
-bench: build build/bench/floor build/bench/true
+bench: build emulator build/bench/floor build/bench/true
 	@node dist/bench/run.js $(ARGS)
 
-.PHONY: build start test check check-native openapi bench
+.PHONY: build emulator start test check check-native openapi install-system uninstall-system test-vm bench

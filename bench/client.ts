@@ -1,5 +1,7 @@
 import { Pool } from 'undici'
 
+type Method = 'GET' | 'POST' | 'PATCH'
+
 /** The one client of all measurements: keep-alive connections to a Unix socket. */
 export class Client {
   readonly #pool: Pool
@@ -13,7 +15,7 @@ export class Client {
   }
 
   /** Resolves with the body; rejects when the status is not a success, and when the bench is to stop. */
-  async send(method: 'GET' | 'POST', path: string, body?: unknown): Promise<string> {
+  async send(method: Method, path: string, body?: unknown): Promise<string> {
     this.stop.throwIfAborted()
     const response = await this.#pool.request({
       method,
@@ -30,7 +32,7 @@ export class Client {
   }
 
   /** Sends the same request `count` times, one after the other; microseconds of each. */
-  async timed(count: number, method: 'GET' | 'POST', path: string, body?: unknown): Promise<number[]> {
+  async timed(count: number, method: Method, path: string, body?: unknown): Promise<number[]> {
     const samples: number[] = []
     for (let i = 0; i < count; i++) {
       const start = performance.now()

@@ -1,14 +1,17 @@
-/** (c) A captured `true` in a running context, against the kernel's own price. */
+/** (c) A captured `true` in a running context, against the kernel's own price and runc. */
 import { join } from 'node:path'
 import { floor, truePath, type Measure } from './bench.js'
 import { Client } from './client.js'
-import { atMost, times } from './report.js'
+import { Peers } from './peers.js'
+import { atMost, times, type Row } from './report.js'
 import { median, ratios } from './stats.js'
 
 const TURNS = 200
 /** So many that V8 has compiled the path, as in a daemon that has been up for a while. */
 const WARM_UP_TURNS = 1500
-const BUDGET = 3
+const BUDGET = 2.5
+const RUNC_TURNS = 20
+const RUNC_BUDGET = 1 / 5
 
 export const exec: Measure = async ({ daemon, rounds, stop, progress }) => {
   const client = new Client(daemon.socket, stop)
@@ -21,7 +24,11 @@ export const exec: Measure = async ({ daemon, rounds, stop, progress }) => {
   const inRunning: number[][] = []
   const inEmpty: number[][] = []
   const floors: number[][] = []
+  const runcs: number[][] = []
+  const peers = new Peers()
   try {
+    const runc = peers.runcExec()
+    if (!runc) progress('exec: not installed: runc')
     progress('exec: warming up')
     await client.timed(WARM_UP_TURNS, 'POST', `/contexts/${running}/processes`, body)
     for (let round = 0; round < rounds; round++) {
@@ -29,11 +36,21 @@ export const exec: Measure = async ({ daemon, rounds, stop, progress }) => {
       floors.push(await floor(stop, 'exec', TURNS, cgroup, initpid, truePath))
       inRunning.push(await client.timed(TURNS, 'POST', `/contexts/${running}/processes`, body))
       inEmpty.push(await client.timed(TURNS, 'POST', `/contexts/${empty}/processes`, body))
+      if (runc) runcs.push(await floor(stop, 'run', RUNC_TURNS, ...runc))
     }
   } finally {
     await client.close()
+    peers.close()
   }
   const toFloor = ratios(inRunning, floors)
+  const toRunc = ratios(inRunning, runcs)
+  const beside: Row = {
+    what: 'in a context with an init',
+    ours: times(inRunning),
+    peer: `runc exec ${times(runcs)}`,
+    ratios: toRunc,
+    budget: atMost(median(toRunc), RUNC_BUDGET)
+  }
   return {
     title: 'capture exec of true',
     rows: [
@@ -44,6 +61,7 @@ export const exec: Measure = async ({ daemon, rounds, stop, progress }) => {
         ratios: toFloor,
         budget: atMost(median(toFloor), BUDGET)
       },
+      ...(runcs.length > 0 ? [beside] : []),
       // No process, no namespaces: they are made for it.
       { what: 'in a context without a process', ours: times(inEmpty) }
     ]

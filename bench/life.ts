@@ -1,24 +1,40 @@
-/** (b) One whole life of a context that runs a static `true`, against the kernel's own price and util-linux. */
+/** (b) One whole life of a context that runs a static `true`, against the kernel's own price and other tools. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { floor, truePath, type Measure } from './bench.js'
 import { Client } from './client.js'
+import { Peers } from './peers.js'
 import { atMost, times, type Row } from './report.js'
 import { median, ratios } from './stats.js'
 
 const TURNS = 200
 /** So many that V8 has compiled the path, as in a daemon that has been up for a while. */
 const WARM_UP_TURNS = 1500
-const BUDGET = 3
+const BUDGET = 2.5
+
+/** Tools that make the same life. Slow ones have fewer turns. */
+interface Peer {
+  name: string
+  command: string[] | undefined
+  turns: number
+  /** Ours by theirs at most. */
+  budget?: number
+}
 
 export const life: Measure = async ({ daemon, rounds, stop, progress }) => {
   const client = new Client(daemon.socket, stop)
   const cgroup = join(daemon.cgroupRoot ?? '', 'floor')
   mkdirSync(cgroup)
   const body = { init: { argv: [truePath] } }
+  const peers = new Peers()
+  const tools: Peer[] = [
+    { name: 'unshare', command: ['unshare', '-fpmuiC', '--mount-proc', truePath], turns: TURNS },
+    { name: 'bwrap', command: peers.bwrap(), turns: TURNS, budget: 1 },
+    { name: 'runc run', command: peers.runcRun(), turns: TURNS / 10, budget: 1 / 8 }
+  ]
   const ours: number[][] = []
   const floors: number[][] = []
-  const unshares: number[][] = []
+  const theirs = new Map<Peer, number[][]>()
   try {
     progress('life: warming up')
     await client.timed(WARM_UP_TURNS, 'POST', '/contexts?wait', body)
@@ -26,18 +42,33 @@ export const life: Measure = async ({ daemon, rounds, stop, progress }) => {
       progress(`life: round ${round + 1} of ${rounds}`)
       floors.push(await floor(stop, 'life', TURNS, cgroup, truePath))
       ours.push(await client.timed(TURNS, 'POST', '/contexts?wait', body))
-      unshares.push(await floor(stop, 'run', TURNS, 'unshare', '-fpmuiC', '--mount-proc', truePath))
+      for (const tool of tools) {
+        if (!tool.command) continue
+        const times = await floor(stop, 'run', tool.turns, ...tool.command)
+        theirs.set(tool, [...(theirs.get(tool) ?? []), times])
+      }
     }
   } finally {
     await client.close()
+    peers.close()
   }
-  const row = (peer: string, theirs: number[][]): Row => ({
-    what: 'POST /contexts?wait',
-    ours: times(ours),
-    peer: `${peer} ${times(theirs)}`,
-    ratios: ratios(ours, theirs)
-  })
-  const toFloor = row('floor', floors)
-  toFloor.budget = atMost(median(toFloor.ratios ?? []), BUDGET)
-  return { title: 'life of a context: make, run true, wait, remove', rows: [toFloor, row('unshare', unshares)] }
+  const row = (peer: string, measured: number[][], budget?: number): Row => {
+    const toPeer = ratios(ours, measured)
+    return {
+      what: 'POST /contexts?wait',
+      ours: times(ours),
+      peer: `${peer} ${times(measured)}`,
+      ratios: toPeer,
+      ...(budget !== undefined && { budget: atMost(median(toPeer), budget) })
+    }
+  }
+  const missing = tools.filter(({ command }) => !command).map(({ name }) => name)
+  if (missing.length > 0) progress(`life: not installed: ${missing.join(', ')}`)
+  return {
+    title: 'life of a context: make, run true, wait, remove',
+    rows: [
+      row('floor', floors, BUDGET),
+      ...[...theirs].map(([{ name, budget }, measured]) => row(name, measured, budget))
+    ]
+  }
 }

@@ -1,6 +1,8 @@
 /** Measures contextd beside its peers and holds it to its budgets. */
 import { parseArgs } from 'node:util'
 import { TestDaemon } from '../test/support/daemon.js'
+import { abuse } from './abuse.js'
+import { addon } from './addon.js'
 import type { Measure } from './bench.js'
 import { exec } from './exec.js'
 import { life } from './life.js'
@@ -10,18 +12,21 @@ import { isMissed, table, type Section } from './report.js'
 
 const help = `Usage: node dist/bench/run.js [options]      (npm run bench -- ARGS="--only a,b")
 
-  --only LIST   of a (reads), b (life of a context), c (capture exec), d (memory); default all
+  --only LIST   of a (reads), b (life of a context), c (capture exec), d (memory),
+                e (native calls of the vserver driver), f (harmful clients, readers of events); default all
   --rounds N    rounds of each comparison, 1 to 1000; default 7
   --help        this text
 
-b, c and d run real contexts and need root. Exit code 1: a budget was missed.
+b, c and d run real contexts, e the emulator of test/; they need root. Exit code 1: a budget was missed.
 `
 
 const measures: Record<string, { measure: Measure; needsRoot: boolean }> = {
   a: { measure: reads, needsRoot: false },
   b: { measure: life, needsRoot: true },
   c: { measure: exec, needsRoot: true },
-  d: { measure: memory, needsRoot: true }
+  d: { measure: memory, needsRoot: true },
+  e: { measure: addon, needsRoot: true },
+  f: { measure: abuse, needsRoot: false }
 }
 
 const EXIT_MISSED = 1

@@ -1,2 +1,8 @@
-// The guest program of the measurements: whatever they show is not its own doing.
-int main(void) { return 0; }
+// The guest program of the measurements: whatever they show is not its own doing. With an argument it stays.
+#include <unistd.h>
+
+int main(int argc, char **argv) {
+  (void)argv;
+  while (argc > 1) pause();
+  return 0;
+}

@@ -1,73 +1,45 @@
 /** Settings: a JSON file, then the environment, then flags; the later one wins. */
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import type { AuditFailure } from './audit/log.js'
 import type { DriverName } from './drivers/driver.js'
+import { limitNames, type ServiceLimits } from './admission/limits.js'
+import { settings, type Setting } from './settings.js'
+import { parseSocket, type SocketSpec } from './socket-spec.js'
 
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
+export type GuestLogKind = 'file' | 'journal' | 'none'
+
 export interface Config {
-  socket: string
+  /** At least one. */
+  sockets: SocketSpec[]
+  policy: string
+  /** It was asked for by name, so it must be there. */
+  policyIsNamed: boolean
   driver: DriverName | 'auto'
   auditLog: string
+  auditFailure: AuditFailure
   logLevel: string
+  guestLog: GuestLogKind
+  logDir: string
+  /** Bytes. */
+  logSize: number
+  logFiles: number
+  journalSocket: string
   cgroupRoot: string | undefined
+  procVirtual: string
+  stateDir: string
+  helper: string | undefined
+  /** Events kept for readers that come back. */
+  eventHistory: number
+  limits: ServiceLimits
+  /** Metrics of each context, too. */
+  contextMetrics: boolean
   dev: boolean
 }
-
-interface Setting {
-  flag: string
-  /** Key in the file; CONTEXTD_ and the same in capitals is the variable. */
-  key: string
-  placeholder: string
-  help: string
-  fallback: string | undefined
-  devFallback?: string
-  choices?: readonly string[]
-}
-
-const settings = {
-  socket: {
-    flag: 'socket',
-    key: 'socket',
-    placeholder: 'PATH',
-    help: 'Unix socket to serve',
-    fallback: '/run/contextd/contextd.sock',
-    devFallback: 'run/contextd.sock'
-  },
-  driver: {
-    flag: 'driver',
-    key: 'driver',
-    placeholder: 'NAME',
-    help: 'auto takes the first real one that works',
-    fallback: 'auto',
-    choices: ['auto', 'vserver', 'namespaces', 'memory']
-  },
-  auditLog: {
-    flag: 'audit-log',
-    key: 'audit_log',
-    placeholder: 'PATH',
-    help: 'one JSON line for every write',
-    fallback: '/var/log/contextd/audit.log',
-    devFallback: 'run/audit.log'
-  },
-  logLevel: {
-    flag: 'log-level',
-    key: 'log_level',
-    placeholder: 'LEVEL',
-    help: 'least level logged to stderr',
-    fallback: 'info',
-    choices: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
-  },
-  cgroupRoot: {
-    flag: 'cgroup-root',
-    key: 'cgroup_root',
-    placeholder: 'PATH',
-    help: 'cgroup v2 directory for contexts (default: contextd below the first cgroup2 mount)',
-    fallback: undefined
-  }
-} satisfies Record<string, Setting>
 
 type Name = keyof typeof settings
 const names = Object.keys(settings) as Name[]
@@ -75,11 +47,12 @@ const setting = (name: Name): Setting => settings[name]
 
 export function serveHelp(): string {
   const rows = names.map((name) => {
-    const { flag, placeholder, help, choices, fallback } = setting(name)
-    const more = [choices && `one of ${choices.join(', ')}`, fallback && `default ${fallback}`]
+    const { flag, placeholder, help, choices, range, fallback } = setting(name)
+    const more = [range?.join('..'), choices && `one of ${choices.join(', ')}`, fallback && `default ${fallback}`]
       .filter(Boolean)
       .join('; ')
-    return `  ${`--${flag} ${placeholder}`.padEnd(22)}${help}${more ? ` (${more})` : ''}`
+    const left = `--${flag} ${placeholder}`
+    return `  ${left.length < 22 ? left.padEnd(22) : `${left}\n${' '.repeat(24)}`}${help}${more ? ` (${more})` : ''}`
   })
   return [
     'Usage: contextd serve [options]',
@@ -97,8 +70,10 @@ export function serveHelp(): string {
 
 /** @throws UsageError for anything that is not understood */
 export function readConfig(args: string[], env: NodeJS.ProcessEnv): Config | 'help' {
-  const options = Object.fromEntries(names.map((name) => [setting(name).flag, { type: 'string' as const }]))
-  let flags: Record<string, string | boolean | undefined>
+  const options = Object.fromEntries(
+    names.map((name) => [setting(name).flag, { type: 'string' as const, multiple: true }])
+  )
+  let flags: Record<string, string[] | string | boolean | undefined>
   try {
     flags = parseArgs({
       args,
@@ -111,27 +86,78 @@ export function readConfig(args: string[], env: NodeJS.ProcessEnv): Config | 'he
   const dev = flags.dev === true
   const file = typeof flags.config === 'string' ? readFile(flags.config) : {}
 
-  const value = (name: Name): string | undefined => {
-    const { flag, key, fallback, devFallback, choices } = setting(name)
-    const variable = `CONTEXTD_${key.toUpperCase()}`
-    const found = flags[flag] ?? env[variable] ?? file[key] ?? (dev ? devFallback : undefined) ?? fallback
-    if (found !== undefined && (typeof found !== 'string' || found === ''))
-      throw new UsageError(`${flag} needs a value`)
-    if (found !== undefined && choices && !choices.includes(found))
-      throw new UsageError(`${flag} is one of ${choices.join(', ')}, not "${found}"`)
-    return found
+  const found = (name: Name): unknown => {
+    const { flag, key } = setting(name)
+    return flags[flag] ?? env[`CONTEXTD_${key.toUpperCase()}`] ?? file[key]
+  }
+  const values = (name: Name): string[] => {
+    const { flag, fallback, devFallback, choices, range, multiple } = setting(name)
+    const all = [found(name) ?? (dev ? devFallback : undefined) ?? fallback ?? []].flat()
+    const texts = all.map((one) => (typeof one === 'number' ? String(one) : one))
+    for (const text of texts) {
+      if (typeof text !== 'string' || text === '') throw new UsageError(`${flag} needs a value`)
+      if (choices && !choices.includes(text))
+        throw new UsageError(`${flag} is one of ${choices.join(', ')}, not "${text}"`)
+      if (range) numberIn(flag, text, range)
+    }
+    // As with other programs, the last one counts.
+    return multiple ? (texts as string[]) : (texts.slice(-1) as string[])
+  }
+  const value = (name: Name): string | undefined => values(name)[0]
+  const number = (name: Name): number => {
+    const { flag, range = [0, 0] } = setting(name)
+    return numberIn(flag, value(name) ?? '', range)
   }
   return {
-    socket: value('socket') ?? '',
+    sockets: socketsOf(values('socket')),
+    policy: value('policy') ?? '',
+    policyIsNamed: found('policy') !== undefined,
     driver: value('driver') as Config['driver'],
     auditLog: value('auditLog') ?? '',
+    auditFailure: value('auditFailure') as AuditFailure,
     logLevel: value('logLevel') ?? '',
+    guestLog: value('guestLog') as GuestLogKind,
+    logDir: value('logDir') ?? '',
+    logSize: number('logSize'),
+    logFiles: number('logFiles'),
+    journalSocket: value('journalSocket') ?? '',
     cgroupRoot: value('cgroupRoot'),
+    procVirtual: value('procVirtual') ?? '',
+    stateDir: value('stateDir') ?? '',
+    helper: value('helper'),
+    eventHistory: number('eventHistory'),
+    limits: Object.fromEntries(limitNames.map((name) => [name, number(name)])) as ServiceLimits,
+    contextMetrics: value('contextMetrics') === 'on',
     dev
   }
 }
 
-function readFile(path: string): Record<string, string> {
+const isText = (value: unknown) => typeof value === 'string'
+
+function socketsOf(texts: string[]): SocketSpec[] {
+  const specs = texts.map((text) => {
+    try {
+      return parseSocket(text)
+    } catch (error) {
+      throw new UsageError((error as Error).message)
+    }
+  })
+  const twice = specs.find(({ path }, index) => specs.findIndex((other) => other.path === path) !== index)
+  if (twice) throw new UsageError(`socket "${twice.path}" is given twice`)
+  if (specs.length === 0) throw new UsageError('socket needs a value')
+  return specs
+}
+
+/** A whole number, with K, M or G for powers of 1024. */
+function numberIn(flag: string, text: string, [least, most]: readonly [number, number]): number {
+  const [, digits, unit = ''] = /^(\d{1,12})([KMG]?)$/.exec(text) ?? []
+  const number = Number(digits) * 1024 ** ['', 'K', 'M', 'G'].indexOf(unit)
+  if (!(number >= least && number <= most))
+    throw new UsageError(`${flag} is a number from ${least} to ${most}, not "${text}"`)
+  return number
+}
+
+function readFile(path: string): Record<string, string | number | string[]> {
   let parsed: unknown
   try {
     parsed = JSON.parse(readFileSync(path, 'utf8'))
@@ -143,7 +169,12 @@ function readFile(path: string): Record<string, string> {
   const keys = names.map((name) => setting(name).key)
   for (const [key, value] of Object.entries(parsed)) {
     if (!keys.includes(key)) throw new UsageError(`config ${path}: unknown key "${key}"; known: ${keys.join(', ')}`)
-    if (typeof value !== 'string') throw new UsageError(`config ${path}: ${key} is not a string`)
+    const { multiple, range } = setting(names.find((name) => setting(name).key === key) ?? 'socket')
+    if (isText(value) || (range && typeof value === 'number')) continue
+    if (!(multiple && Array.isArray(value) && value.every(isText)))
+      throw new UsageError(
+        `config ${path}: ${key} is not a string${multiple ? ' or an array of strings' : range ? ' or a number' : ''}`
+      )
   }
-  return parsed as Record<string, string>
+  return parsed as Record<string, string | number | string[]>
 }

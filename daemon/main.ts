@@ -8,7 +8,9 @@ const help = `contextd ${version}: guest contexts over REST on a Unix socket
 Usage: contextd COMMAND [options]
 
   serve      serve the API (contextd serve --help)
+  audit      verify an audit log (contextd audit verify --help)
   openapi    print the OpenAPI document [--output FILE]
+  vshelper   what a Linux-VServer kernel runs for its guests (contextd vshelper --help)
 
   --help     this text
   --version  the version
@@ -25,9 +27,19 @@ const commands: Record<string, (args: string[]) => Promise<void>> = {
     await serve(config)
   },
 
+  async audit(args) {
+    const { audit } = await import('./audit/command.js')
+    await audit(args)
+  },
+
   async openapi(args) {
     const { printDocument } = await import('./openapi.js')
     await printDocument(args)
+  },
+
+  async vshelper(args) {
+    const { vshelper } = await import('./vshelper.js')
+    vshelper(args, process.env)
   },
 
   '--help': async () => {

@@ -1,23 +1,24 @@
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { pino } from 'pino'
 import { buildApp } from './app.js'
 import { AuditLog } from './audit/log.js'
 import { UsageError } from './config.js'
 import { MemoryDriver } from './drivers/memory/memory.js'
+import { Policy } from './policy/policy.js'
 
 /** The document's text; the same whatever driver serves it. */
 export async function documentText(): Promise<string> {
-  const audit = new AuditLog('/dev/null')
   const app = await buildApp({
     driver: new MemoryDriver(),
-    audit,
-    identify: () => ({ pid: 0, uid: 0, gid: 0, xid: 0 }),
-    logLevel: 'silent'
+    audit: new AuditLog(''), // never opened, for nothing is asked
+    identify: () => ({ pid: 0, uid: 0, gid: 0, groups: [], xid: 0, executable: null }),
+    policyOf: () => ({ current: Policy.default(0, undefined) }),
+    logger: pino({ level: 'silent' })
   })
   await app.ready()
   const text = `${JSON.stringify(app.swagger(), null, 2)}\n`
   await app.close()
-  audit.close()
   return text
 }
 

@@ -1,27 +1,37 @@
 /** What the API means, whatever the driver: creation, convergence, processes, waiting, destruction. */
-import type { Driver, FlagsData, Migrated, WaitResult } from '../drivers/driver.js'
-import { CallError } from '../drivers/errors.js'
+import type { Driver, FlagsData, Migrated } from '../drivers/driver.js'
+import { CallError, whileThere } from '../drivers/errors.js'
 import { XID_MAX } from '../drivers/rules.js'
+import { emptyLogs, type GuestLogs, type LogOwner } from '../logs/logs.js'
+import type { Announcements, Events } from '../events/events.js'
 import type { Context, ContextBody, ExitReport } from '../schemas/context.js'
 import { CAPTURE_LIMIT, type Command, type ProcessRequest } from '../schemas/process.js'
+import type { LimitsInput } from '../schemas/limits.js'
 import type { UnameInput } from '../schemas/uname.js'
 import { safeBcaps } from '../vocabulary/bcaps.js'
-import { PERSISTENT, STATE_ADMIN, STATE_BITS, STATE_INIT, STATE_SETUP } from '../vocabulary/flags.js'
+import { PERSISTENT, SCHED_PAUSE, STATE_ADMIN, STATE_BITS, STATE_INIT, STATE_SETUP } from '../vocabulary/flags.js'
+import { limitNames, type LimitName } from '../vocabulary/limits.js'
 import { migrate, SET_INIT, SET_REAPER } from '../vocabulary/migrate.js'
 import { SIGKILL } from '../vocabulary/signals.js'
 import { checkUnameValue, unameFields, type UnameField } from '../vocabulary/uname.js'
 import { WORD_MAX } from '../vocabulary/word.js'
-import { audited, type NativeCall, type Writes } from './audited.js'
+import { alreadyThere, type Access } from '../policy/access.js'
+import { audited, type Change, type NativeCall, type Writes } from './audited.js'
 import { processSpec } from './command.js'
 import { ExitReports, exitReport } from './exit-reports.js'
 import { Locks } from './locks.js'
 import { invalid, Refusal } from './refusal.js'
 import { contextView, readWord, unameField } from './view.js'
 import {
+  canPause,
+  checkChangeable,
   checkIrreversible,
   checkSupported,
+  flagWarnings,
+  isPaused,
   replaceableBits,
   tableOf,
+  unsupported,
   wordFromInput,
   wordKinds,
   type WordKind
@@ -30,9 +40,16 @@ import {
 /** Contexts without an xid of their own get one from here on, as dynamic ids did on early kernels. */
 const FIRST_FREE_XID = 49152
 
+/** For how long a watched context may be over before its creation is done. */
+const SETTLE_DELAY_MS = 2
+
 /** How a write is asked to be done, and what it has done so far. */
 export interface Write {
   calls: NativeCall[]
+  changes: Change[]
+  /** What the caller may do: asked again after everything that was waited for, when the context may be another one. */
+  access: Access
+  events: Announcements
   dryRun?: boolean | undefined
   /** Keep unsupported names instead of refusing them. */
   record?: boolean | undefined
@@ -61,6 +78,8 @@ export interface ChangedWordValue {
   word: bigint
   /** The bits that may still be changed. */
   mask: bigint
+  /** What the caller may not have meant. */
+  warnings: string[]
 }
 
 const isCode = (error: unknown, code: string) => error instanceof CallError && error.code === code
@@ -68,10 +87,30 @@ const isCode = (error: unknown, code: string) => error instanceof CallError && e
 export class Contexts {
   readonly #locks = new Locks()
   readonly #reports = new ExitReports()
+  /** Contexts that are being made; none rejects. */
+  readonly #making = new Map<number, Promise<unknown>>()
+  readonly #stopping = new Set<number>()
 
-  constructor(readonly driver: Driver) {
-    driver.onDeath = (xid, result) => {
-      this.#reports.add(exitReport(xid, result))
+  constructor(
+    readonly driver: Driver,
+    events: Events,
+    readonly logs: GuestLogs = emptyLogs
+  ) {
+    const isThere = (xid: number) => driver.exists(xid)
+    logs.died(isThere) // others may have, while no daemon ran
+    for (const { xid, result, owner, at, incarnation } of driver.takePastDeaths?.() ?? [])
+      if (!isThere(xid)) this.#reports.add(exitReport(xid, result), owner, at, incarnation)
+    driver.onStart = (xid, pid, init) => {
+      events.tell({ type: 'started', xid, pid, init })
+    }
+    driver.onExit = (xid, result, owner) => {
+      events.tell({ type: 'exited', ...exitReport(xid, result) }, owner)
+    }
+    driver.onDeath = (xid, result, owner, incarnation) => {
+      const report = exitReport(xid, result)
+      this.#reports.add(report, owner, Date.now(), incarnation)
+      events.tell({ type: 'destroyed', ...report }, owner)
+      logs.died(isThere)
     }
   }
 
@@ -88,54 +127,102 @@ export class Contexts {
         'wait is for a context that ends with its init: give init, and not PERSISTENT'
       )
     if (asked !== undefined) {
-      if (this.driver.exists(asked)) throw new CallError('EEXIST', 'vx_create', `context ${asked} exists`)
+      write.access.checkCreate(asked)
+      if (this.driver.exists(asked)) throw alreadyThere(asked)
       return this.#locks.run(asked, () => this.#create(asked, body, plan, write, watch))
     }
-    for (let xid = FIRST_FREE_XID; xid <= XID_MAX; xid++) {
-      if (this.driver.exists(xid)) continue
-      try {
-        return await this.#locks.run(xid, () => this.#create(xid, body, plan, write, watch))
-      } catch (error) {
-        // Somebody else took it meanwhile; but an EEXIST from further on is an error like any other.
-        if (!isCode(error, 'EEXIST') || !['vx_create', 'ctx_create', 'mkdir'].includes((error as CallError).call))
-          throw error
+    const ranges = write.access.creatable([FIRST_FREE_XID, XID_MAX])
+    for (const [from, to] of ranges)
+      for (let xid = from; xid <= to; xid++) {
+        if (this.driver.exists(xid)) continue
+        try {
+          return await this.#locks.run(xid, () => this.#create(xid, body, plan, write, watch))
+        } catch (error) {
+          // Somebody else took it meanwhile; but an EEXIST from further on is an error like any other.
+          if (!isCode(error, 'EEXIST') || !['vx_create', 'ctx_create', 'mkdir'].includes((error as CallError).call))
+            throw error
+        }
       }
-    }
-    throw new CallError('ENOSPC', 'vx_create', `no free xid in ${FIRST_FREE_XID}..${XID_MAX}`)
+    const text = ranges.map((range) => range.join('..')).join(', ')
+    throw new CallError('ENOSPC', 'vx_create', `no free xid in ${text}`)
   }
 
   /** Creates the context or brings it to this state; what the body leaves out stays as it is. */
   async apply(xid: number, body: ContextBody, write: Write): Promise<Applied> {
     const planned = this.#planCreation(body, write)
     return this.#locks.run(xid, async () => {
-      if (this.driver.exists(xid)) return this.#converge(xid, body, write)
+      const exists = this.driver.exists(xid)
+      const denied = write.access.deniedToApply(xid, exists)
+      if (denied) throw denied
+      if (exists) return this.#converge(xid, body, write)
       return this.#create(xid, body, planned, write)
     })
   }
 
   /** Changes a word and says what it is then; makes no call when it was like this already. */
   async setWord(xid: number, kind: WordKind, data: FlagsData, write: Write): Promise<ChangedWordValue> {
+    // Flags decide about life and death: one change at a time.
+    return kind === 'flags'
+      ? this.#locks.run(xid, () => {
+          write.access.check('configure', xid)
+          return this.#setWord(xid, kind, data, write)
+        })
+      : this.#setWord(xid, kind, data, write)
+  }
+
+  async #setWord(xid: number, kind: WordKind, data: FlagsData, write: Write): Promise<ChangedWordValue> {
     const before = readWord(this.driver, xid, kind)
     const wanted = (before & ~data.mask) | (data.flags & data.mask)
     // STATE_* bits that are cleared stay cleared: the kernel ignores the wish to set them, and so does the forecast.
     const after = kind === 'flags' ? wanted & (~STATE_BITS | before) : wanted
     checkSupported(this.driver, kind, after & ~before, write.record ?? false)
+    checkChangeable(this.driver, kind, after ^ before, write.record ?? false)
     if (kind === 'flags') checkIrreversible(before, after, write.irreversible ?? false)
     const changed = after !== before
     const mask = kind === 'flags' ? this.driver.vx_flags_get(xid).mask & (~STATE_BITS | after) : WORD_MAX
-    if (changed && !write.dryRun) await this.#writes(write)[`vx_${kind}_set`](xid, data)
-    return { changed, word: after, mask }
+    if (changed && !write.dryRun) {
+      await this.#writes(write)[`vx_${kind}_set`](xid, data)
+      this.#noteWord(write, kind, before, after)
+      write.events.add({ type: 'changed', xid, what: kind, value: tableOf(this.driver, kind).view(after) })
+      if (kind === 'flags' && canPause(this.driver) && (before ^ after) & SCHED_PAUSE)
+        write.events.add({ type: after & SCHED_PAUSE ? 'paused' : 'resumed', xid })
+    }
+    const warnings = kind === 'flags' && changed ? flagWarnings(before, after) : []
+    return { changed, word: after, mask, warnings }
   }
 
   /** Sets the fields that differ; returns their names. */
   async setUname(xid: number, values: UnameInput, write: Write): Promise<UnameField[]> {
     this.#checkUname(values, write)
-    const changed = unameFields
-      .map(({ name }) => name)
-      .filter((field) => values[field] !== undefined && values[field] !== unameField(this.driver, xid, field))
-    if (write.dryRun) return changed
+    const changed = unameFields.flatMap(({ name: field }) => {
+      const after = values[field]
+      const before = after === undefined ? null : unameField(this.driver, xid, field)
+      return after === undefined || after === before ? [] : [{ field, before, after }]
+    })
     const writes = this.#writes(write)
-    for (const field of changed) await writes.vx_uname_set(xid, field, values[field] ?? '')
+    for (const { field, before, after } of write.dryRun ? [] : changed) {
+      await writes.vx_uname_set(xid, field, after)
+      write.events.add({ type: 'changed', xid, what: `uname.${field}`, value: after })
+      write.changes.push({ what: `uname.${field}`, before, after })
+    }
+    return changed.map(({ field }) => field)
+  }
+
+  /** Sets the limits that differ; returns their names. */
+  async setLimits(xid: number, values: LimitsInput, write: Write): Promise<LimitName[]> {
+    // A flag decides whether they act: one change at a time.
+    return this.#locks.run(xid, () => this.#setLimits(xid, values, write))
+  }
+
+  async #setLimits(xid: number, values: LimitsInput, write: Write): Promise<LimitName[]> {
+    this.#checkLimits(values, write)
+    const before = this.driver.limits_get(xid)
+    const changed = limitNames.filter((name) => values[name] !== undefined && values[name] !== before[name])
+    if (changed.length === 0 || write.dryRun) return changed
+    await this.#writes(write).limits_set(xid, Object.fromEntries(changed.map((name) => [name, values[name]])))
+    if (!this.#making.has(xid))
+      for (const name of changed)
+        write.events.add({ type: 'changed', xid, what: `limits.${name}`, value: values[name] ?? null })
     return changed
   }
 
@@ -145,9 +232,15 @@ export class Contexts {
     if (flags & SET_INIT && request.capture) throw invalid('capture', 'is not for an init')
     if (flags & SET_INIT && request.timeout) throw invalid('timeout', 'is not for an init')
     if (request.stdin !== undefined && !request.capture) throw invalid('stdin', 'needs capture')
+    // While it is being made it has every capability still.
+    await this.#making.get(xid)
+    write.access.check('execute', xid)
     const { initpid } = this.driver.vx_info(xid)
     if (flags & SET_INIT && initpid !== 0)
       throw new Refusal(409, 'init-running', `context ${xid} has an init, pid ${initpid}`, xid)
+    this.#requireUnpaused(xid)
+    // What others do meanwhile does not wait for its end.
+    if (request.capture) write.events.publish()
     return this.#writes(write).vx_migrate(xid, {
       flags,
       process: processSpec(request),
@@ -162,18 +255,27 @@ export class Contexts {
     await this.#writes(write).vx_kill(xid, pid, signal)
   }
 
-  /** Waits for the context's death; a dead one's report is kept for a while. */
-  async wait(xid: number, signal: AbortSignal): Promise<ExitReport> {
-    let waiting: Promise<WaitResult>
+  /** Waits for the context's death; a dead one's report is kept for a while, for those who might read it. */
+  async wait(xid: number, signal: AbortSignal, access: Access): Promise<ExitReport> {
     try {
-      this.driver.vx_info(xid)
-      waiting = this.driver.vx_wait(xid, signal)
+      return exitReport(xid, await this.driver.vx_wait(xid, signal))
     } catch (error) {
-      const kept = isCode(error, 'ESRCH') ? this.#reports.get(xid) : undefined
+      const kept = isCode(error, 'ESRCH') && access.may('read', xid) ? this.#reports.get(xid) : undefined
       if (kept) return kept
       throw error
     }
-    return exitReport(xid, await waiting)
+  }
+
+  /** Whose log this xid names: that of the context, or of a dead one whose report is kept. ESRCH. */
+  logOwner(xid: number): LogOwner {
+    const incarnation = whileThere(() => this.driver.incarnation(xid)) ?? this.#reports.incarnationOf(xid)
+    if (incarnation === undefined) throw new CallError('ESRCH', 'vx_info', `there is no context ${xid}`)
+    return { xid, incarnation }
+  }
+
+  /** The context is there, and is the one that this log belongs to. */
+  isOwnerThere({ xid, incarnation }: LogOwner): boolean {
+    return whileThere(() => this.driver.incarnation(xid)) === incarnation
   }
 
   /** Signal, grace, SIGKILL; gone when this resolves. */
@@ -181,26 +283,64 @@ export class Contexts {
     this.driver.vx_info(xid)
     if (write.dryRun) return { xid, changed: ['destroyed'] }
     return this.#locks.run(xid, async () => {
+      write.access.check('destroy', xid)
+      this.#stopping.add(xid)
       const writes = this.#writes(write)
       const cancel = new AbortController()
       const gone = this.driver.vx_wait(xid, cancel.signal).then(() => true)
       gone.catch(() => undefined) // when a call below fails, nobody waits any more
       try {
         // Not persistent any more, the context goes with its last process, even if this daemon ends before that.
-        if (this.driver.vx_flags_get(xid).flags & PERSISTENT)
+        const { flags } = this.driver.vx_flags_get(xid)
+        const ending = flags & ~PERSISTENT
+        if (flags !== ending) {
           await writes.vx_flags_set(xid, { flags: 0n, mask: PERSISTENT })
+          this.#noteWord(write, 'flags', flags, ending)
+        }
         await this.#killAll(writes, xid, signal)
+        // It goes on to act on the signal. Without grace nothing of it runs again.
+        if (isPaused(this.driver, flags) && graceMs > 0) {
+          await this.#clear(xid, SCHED_PAUSE, writes)
+          write.events.add({ type: 'resumed', xid })
+          this.#noteWord(write, 'flags', ending, ending & ~SCHED_PAUSE)
+        }
         if (!(await within(gone, graceMs))) await this.#killAll(writes, xid, SIGKILL)
         await gone
       } finally {
         cancel.abort()
+        this.#stopping.delete(xid)
       }
       return { xid, changed: ['destroyed'] }
     })
   }
 
+  /** The uid that has made a context, of a dead one as long as its report is kept; null: nobody here. */
+  readonly ownerOf = (xid: number): number | null | undefined => {
+    const owner = whileThere(() => this.driver.details(xid).owner)
+    return owner === undefined ? this.#reports.ownerOf(xid) : owner
+  }
+
+  /** Whether a DELETE of the context is under way. */
+  readonly isStopping = (xid: number): boolean => this.#stopping.has(xid)
+
+  #requireUnpaused(xid: number): void {
+    if (canPause(this.driver) && isPaused(this.driver, this.driver.vx_flags_get(xid).flags))
+      throw new Refusal(
+        409,
+        'paused',
+        `context ${xid} is paused, so nothing can be started in it; clear SCHED_PAUSE first`,
+        xid
+      )
+  }
+
+  /** @param before null of a context that is being made; its STATE_* bits are not the caller's */
+  #noteWord(write: Write, kind: WordKind, before: bigint | null, after: bigint): void {
+    const table = tableOf(this.driver, kind)
+    write.changes.push({ what: kind, before: before === null ? null : table.view(before), after: table.view(after) })
+  }
+
   #writes(write: Write): Writes {
-    return audited(this.driver, write.calls)
+    return audited(this.driver, write.calls, write.events)
   }
 
   async #killAll(writes: Writes, xid: number, signal: number): Promise<void> {
@@ -222,6 +362,7 @@ export class Contexts {
       checkSupported(this.driver, kind, words[kind], write.record ?? false)
     }
     if (words.flags & STATE_BITS) throw invalid('flags', 'has STATE_* bits, which are set and cleared by the daemon')
+    if (body.limits) this.#checkLimits(body.limits, write)
     return { ...words, uname: this.#unameOf(body, write) }
   }
 
@@ -249,8 +390,29 @@ export class Contexts {
     }
   }
 
-  /** As on a Linux-VServer kernel: persistent while it is being set up, names and caps from outside, then its init. */
+  #checkLimits(values: LimitsInput, write: Write): void {
+    if (write.record) return
+    const refused = limitNames.filter(
+      (name) => (values[name] ?? null) !== null && this.driver.treatment('limits', name) === 'unsupported'
+    )
+    if (refused.length > 0) throw unsupported(this.driver, 'limits', refused)
+  }
+
   async #create(xid: number, body: ContextBody, plan: Plan, write: Write, watch?: AbortSignal): Promise<Applied> {
+    const making = this.#make(xid, body, plan, write, watch)
+    this.#making.set(
+      xid,
+      making.catch(() => undefined)
+    )
+    try {
+      return await making
+    } finally {
+      this.#making.delete(xid)
+    }
+  }
+
+  /** As on a Linux-VServer kernel: persistent while it is being set up, names and caps from outside, then its init. */
+  async #make(xid: number, body: ContextBody, plan: Plan, write: Write, watch?: AbortSignal): Promise<Applied> {
     if (!body.init && !(plan.flags & PERSISTENT))
       throw new Refusal(
         422,
@@ -261,31 +423,54 @@ export class Contexts {
     const applied: Applied = { xid, changed: ['created'] }
     if (write.dryRun) return applied
     const writes = this.#writes(write)
-    const initial = plan.flags | PERSISTENT | STATE_SETUP | STATE_INIT | STATE_ADMIN
-    await writes.vx_create(xid, { flags: initial, ...(body.root !== undefined && { root: body.root }) })
+    // An init is started before the context is paused: a stopped one could not be.
+    const pause = body.init && isPaused(this.driver, plan.flags) ? SCHED_PAUSE : 0n
+    const initial = (plan.flags & ~pause) | PERSISTENT | STATE_SETUP | STATE_INIT | STATE_ADMIN
+    const owner = write.access.uid
+    await writes.vx_create(xid, { flags: initial, owner, ...(body.root !== undefined && { root: body.root }) })
+    this.#noteWord(write, 'flags', null, plan.flags)
+    this.#reports.forget(xid) // that was another context
+    write.events.add({ type: 'created', xid, name: plan.uname.context ?? null })
     try {
+      this.logs.forget(xid)
       await writes.vx_bcaps_set(xid, { flags: plan.bcaps, mask: WORD_MAX })
-      if (plan.ccaps) await writes.vx_ccaps_set(xid, { flags: plan.ccaps, mask: WORD_MAX })
+      this.#noteWord(write, 'bcaps', null, plan.bcaps)
+      if (plan.ccaps) {
+        await writes.vx_ccaps_set(xid, { flags: plan.ccaps, mask: WORD_MAX })
+        this.#noteWord(write, 'ccaps', null, plan.ccaps)
+      }
       for (const { name } of unameFields) {
         const value = plan.uname[name]
-        if (value !== undefined) await writes.vx_uname_set(xid, name, value)
+        if (value === undefined) continue
+        await writes.vx_uname_set(xid, name, value)
+        write.changes.push({ what: `uname.${name}`, before: null, after: value })
       }
+      if (body.limits) await this.#setLimits(xid, body.limits, write)
       if (body.init) await this.#startInit(xid, body.init, writes)
+      if (pause) {
+        await writes.vx_flags_set(xid, { flags: pause, mask: pause })
+        write.events.add({ type: 'paused', xid })
+      }
       // While PERSISTENT is set the context cannot be gone yet, however short its init lived.
-      if (watch) applied.ended = this.#watched(xid, watch)
-      else if (!(plan.flags & PERSISTENT)) applied.view = contextView(this.driver, xid, PERSISTENT)
-      if (!(plan.flags & PERSISTENT)) await this.#clearPersistent(xid, writes)
+      if (watch) applied.ended = this.#watched(xid, watch, write.access)
+      else applied.view = contextView(this.driver, xid, plan.flags & PERSISTENT ? {} : { without: PERSISTENT })
+      if (!(plan.flags & PERSISTENT)) await this.#clear(xid, PERSISTENT, writes)
+      // One that is over at once need not be written, and who waits for it need not wait for that.
+      if (applied.ended) await within(applied.ended, SETTLE_DELAY_MS).catch(() => undefined)
       if (this.driver.exists(xid)) this.driver.settle(xid)
+      // Its end is worth knowing before it is reported.
+      if (watch) write.events.publish()
     } catch (error) {
       if (this.driver.exists(xid)) await this.#undoCreation(xid, writes)
+      write.events.forget()
       throw error
     }
     return applied
   }
 
   /** The caller may never come to wait for it, when a later step fails. */
-  #watched(xid: number, watch: AbortSignal): Promise<ExitReport> {
-    const ended = this.wait(xid, watch)
+  #watched(xid: number, watch: AbortSignal, access: Access): Promise<ExitReport> {
+    const ended = this.wait(xid, watch, access)
     ended.catch(() => undefined)
     return ended
   }
@@ -295,23 +480,32 @@ export class Contexts {
   }
 
   async #undoCreation(xid: number, writes: Writes): Promise<void> {
-    const gone = this.driver.vx_wait(xid, new AbortController().signal)
-    await this.#clearPersistent(xid, writes)
+    const gone = this.driver.vx_wait(xid, new AbortController().signal).catch(() => undefined) // it is removed all the same
+    await this.#clear(xid, PERSISTENT, writes)
     await this.#killAll(writes, xid, SIGKILL)
     await gone
     this.#reports.forget(xid) // it has never been
   }
 
   /** A short-lived init may be over, and its context gone, before this is done. */
-  async #clearPersistent(xid: number, writes: Writes): Promise<void> {
+  async #clear(xid: number, flag: bigint, writes: Writes): Promise<void> {
     try {
-      await writes.vx_flags_set(xid, { flags: 0n, mask: PERSISTENT })
+      await writes.vx_flags_set(xid, { flags: 0n, mask: flag })
     } catch (error) {
       if (!isCode(error, 'ESRCH')) throw error
     }
   }
 
+  async #goOn(xid: number, write: Write): Promise<void> {
+    const { flags } = this.driver.vx_flags_get(xid)
+    if (!isPaused(this.driver, flags)) return
+    await this.#clear(xid, SCHED_PAUSE, this.#writes(write))
+    this.#noteWord(write, 'flags', flags, flags & ~SCHED_PAUSE)
+    write.events.add({ type: 'resumed', xid })
+  }
+
   async #converge(xid: number, body: ContextBody, write: Write): Promise<Applied> {
+    if (body.init && this.driver.vx_info(xid).initpid === 0) write.access.check('execute', xid)
     const { root } = this.driver.details(xid)
     if (body.root !== undefined && body.root !== root)
       throw new Refusal(
@@ -333,18 +527,23 @@ export class Contexts {
           xid
         )
       if (
-        (await this.setWord(xid, kind, data, { ...write, dryRun: write.dryRun === true || kind === 'flags' })).changed
+        (await this.#setWord(xid, kind, data, { ...write, dryRun: write.dryRun === true || kind === 'flags' })).changed
       )
         changed.push(kind)
     }
     for (const field of await this.setUname(xid, this.#unameOf(body, write), write)) changed.push(`uname.${field}`)
+    if (body.limits) for (const name of await this.#setLimits(xid, body.limits, write)) changed.push(`limits.${name}`)
     if (body.init && this.driver.vx_info(xid).initpid === 0) {
       changed.push('init')
+      const isToGoOn =
+        body.flags !== undefined && !(wordFromInput(tableOf(this.driver, 'flags'), body.flags) & SCHED_PAUSE)
+      if (isToGoOn && !write.dryRun) await this.#goOn(xid, write)
+      if (!isToGoOn) this.#requireUnpaused(xid)
       if (!write.dryRun) await this.#startInit(xid, body.init, this.#writes(write))
     }
     // Flags last: without PERSISTENT the context needs the init that was started just now.
     if (changed.includes('flags') && body.flags !== undefined)
-      await this.setWord(
+      await this.#setWord(
         xid,
         'flags',
         { flags: wordFromInput(tableOf(this.driver, 'flags'), body.flags), mask: replaceableBits('flags') },

@@ -19,17 +19,27 @@ export function exitReport(xid: number, result: WaitResult): ExitReport {
     xid,
     reboot_cmd: rebootName(result.reboot_cmd) ?? null,
     ...decodeStatus(result.exit_code),
-    raw_status: result.exit_code
+    raw_status: result.exit_code,
+    oom_killed: result.oom_killed
   }
+}
+
+interface Kept {
+  report: ExitReport
+  owner: number | null
+  /** Driver.incarnation of the context, for what else is kept of it. */
+  incarnation: bigint
+  at: number
 }
 
 /** Reports of dead contexts, for those who ask late. */
 export class ExitReports {
-  readonly #reports = new Map<number, { report: ExitReport; at: number }>()
+  readonly #reports = new Map<number, Kept>()
 
-  add(report: ExitReport, now = Date.now()): void {
+  /** @param owner the uid that had made the context */
+  add(report: ExitReport, owner: number | null, now = Date.now(), incarnation = 0n): void {
     this.#reports.delete(report.xid) // a Map keeps the order of insertion: the oldest comes first
-    this.#reports.set(report.xid, { report, at: now })
+    this.#reports.set(report.xid, { report, owner, incarnation, at: now })
     for (const [xid, { at }] of this.#reports) {
       if (this.#reports.size <= KEPT_MAX && now - at <= KEPT_MS) break
       this.#reports.delete(xid)
@@ -41,7 +51,20 @@ export class ExitReports {
   }
 
   get(xid: number, now = Date.now()): ExitReport | undefined {
+    return this.#kept(xid, now)?.report
+  }
+
+  /** Undefined when there is no report. */
+  ownerOf(xid: number, now = Date.now()): number | null | undefined {
+    return this.#kept(xid, now)?.owner
+  }
+
+  incarnationOf(xid: number, now = Date.now()): bigint | undefined {
+    return this.#kept(xid, now)?.incarnation
+  }
+
+  #kept(xid: number, now: number): Kept | undefined {
     const kept = this.#reports.get(xid)
-    return kept && now - kept.at <= KEPT_MS ? kept.report : undefined
+    return kept && now - kept.at <= KEPT_MS ? kept : undefined
   }
 }

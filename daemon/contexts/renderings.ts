@@ -15,6 +15,7 @@ const AHEAD_AT_A_TIME = 10
 
 interface Kept extends Rendering {
   revision: number
+  stopping: boolean
 }
 
 export function render(view: Context): Rendering {
@@ -26,15 +27,20 @@ export function render(view: Context): Rendering {
 export class Renderings {
   readonly #kept = new Map<number, Kept>()
 
-  constructor(private readonly driver: Driver) {}
+  /** @param isStopping says of which contexts a DELETE is under way: no driver knows */
+  constructor(
+    private readonly driver: Driver,
+    private readonly isStopping: (xid: number) => boolean
+  ) {}
 
   /** @throws CallError ESRCH */
   get(xid: number): Rendering {
     const revision = this.driver.revision(xid)
     const kept = this.#kept.get(xid)
-    if (kept && kept.revision === revision) return kept
-    const rendering = render(contextView(this.driver, xid))
-    if (revision !== undefined) this.#kept.set(xid, { ...rendering, revision })
+    const stopping = this.isStopping(xid)
+    if (kept && kept.revision === revision && kept.stopping === stopping) return kept
+    const rendering = render(contextView(this.driver, xid, { stopping }))
+    if (revision !== undefined) this.#kept.set(xid, { ...rendering, revision, stopping })
     return rendering
   }
 

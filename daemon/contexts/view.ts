@@ -1,11 +1,13 @@
-import type { Driver } from '../drivers/driver.js'
+import type { Driver, FlagsData } from '../drivers/driver.js'
 import { CallError } from '../drivers/errors.js'
-import type { Context } from '../schemas/context.js'
+import type { Context, ContextState } from '../schemas/context.js'
 import type { Uname } from '../schemas/uname.js'
 import { STATE_SETUP } from '../vocabulary/flags.js'
+import { limits, noLimits } from '../vocabulary/limits.js'
+import type { LimitsReply } from '../schemas/limits.js'
 import { unameFields, type UnameField } from '../vocabulary/uname.js'
 import { formatWord, type WordView } from '../vocabulary/word.js'
-import { tableOf, type WordKind } from './words.js'
+import { isPaused, tableOf, type WordKind } from './words.js'
 
 export function readWord(driver: Driver, xid: number, kind: WordKind): bigint {
   if (kind === 'flags') return driver.vx_flags_get(xid).flags
@@ -17,9 +19,8 @@ export function wordView(driver: Driver, xid: number, kind: WordKind): WordView 
 }
 
 /** The kept view is frozen and shared; a reply of its own is made only where something is added. */
-export function flagsView(driver: Driver, xid: number, without = 0n): WordView & { mask: string } {
-  const { flags, mask } = driver.vx_flags_get(xid)
-  const { value, names, unknown } = tableOf(driver, 'flags').view(flags & ~without)
+export function flagsView(driver: Driver, { flags, mask }: FlagsData): WordView & { mask: string } {
+  const { value, names, unknown } = tableOf(driver, 'flags').view(flags)
   return { value, names, unknown, mask: formatWord(mask) }
 }
 
@@ -36,22 +37,52 @@ export function unameView(driver: Driver, xid: number): Uname {
   return Object.fromEntries(unameFields.map(({ name }) => [name, unameField(driver, xid, name)])) as Uname
 }
 
-/** @param without flags that are about to be cleared */
-export function contextView(driver: Driver, xid: number, without = 0n): Context {
-  const flags = flagsView(driver, xid, without)
-  const { root, created_at, populated } = driver.details(xid)
+const unlimited = Object.freeze<LimitsReply>({ ...noLimits, enforced: [] })
+
+export function limitsView(driver: Driver, xid: number, flags = driver.vx_flags_get(xid).flags): LimitsReply {
+  const values = driver.limits_get(xid)
+  if (values === noLimits) return unlimited
+  const enforced = limits
+    .filter(({ name, bit }) => values[name] !== null && flags & bit && driver.treatment('limits', name) === 'enforced')
+    .map(({ name }) => name)
+  return { ...values, enforced }
+}
+
+function stateOf(driver: Driver, flags: bigint, populated: boolean): ContextState {
+  if (flags & STATE_SETUP) return 'setup'
+  if (!populated) return 'empty'
+  return isPaused(driver, flags) ? 'paused' : 'running'
+}
+
+/** Its state alone. */
+export function contextState(driver: Driver, xid: number, stopping: boolean): ContextState {
+  const { flags } = driver.vx_flags_get(xid)
+  return stopping ? 'stopping' : stateOf(driver, flags, driver.details(xid, flags).populated)
+}
+
+interface Circumstances {
+  /** Flags that are about to be cleared. */
+  without?: bigint
+  /** A DELETE is under way. */
+  stopping?: boolean
+}
+
+export function contextView(driver: Driver, xid: number, { without = 0n, stopping }: Circumstances = {}): Context {
+  const { flags, mask } = driver.vx_flags_get(xid)
+  const { root, owner, created_at, populated } = driver.details(xid, flags)
   const uname = unameView(driver, xid)
-  const inSetup = (driver.vx_flags_get(xid).flags & STATE_SETUP) !== 0n
   return {
     xid,
     name: uname.context === '' ? null : uname.context,
-    state: inSetup ? 'setup' : populated ? 'running' : 'empty',
+    state: stopping ? 'stopping' : stateOf(driver, flags, populated),
     initpid: driver.vx_info(xid).initpid,
     created_at,
+    owner,
     root,
-    flags: flags as Context['flags'],
+    flags: flagsView(driver, { flags: flags & ~without, mask }) as Context['flags'],
     bcaps: wordView(driver, xid, 'bcaps') as Context['bcaps'],
     ccaps: wordView(driver, xid, 'ccaps') as Context['ccaps'],
-    uname
+    uname,
+    limits: limitsView(driver, xid, flags)
   }
 }

@@ -3,6 +3,7 @@ import type { VocabularyEntry } from '../schemas/host.js'
 import { bcapsFor } from '../vocabulary/bcaps.js'
 import { ccaps } from '../vocabulary/ccaps.js'
 import { flags } from '../vocabulary/flags.js'
+import { limits } from '../vocabulary/limits.js'
 import { migrate } from '../vocabulary/migrate.js'
 import { signals } from '../vocabulary/signals.js'
 import type { VocabularyKind } from '../vocabulary/treatment.js'
@@ -32,8 +33,17 @@ const process: Record<string, string> = {
   root: "Directory that becomes the guest's /"
 }
 
+const limitMeanings = Object.fromEntries(
+  limits.map(({ name, meaning, flag }) => [name, `${meaning}; acts while ${flag} is set`])
+)
+
 /** What GET /vocabulary answers: the tables, each name with this driver's treatment. */
 export function vocabularyOf(driver: Driver) {
+  const treated = (kind: VocabularyKind, name: string): Pick<VocabularyEntry, 'treatment' | 'reason'> => {
+    const treatment = driver.treatment(kind, name)
+    const reason = treatment === 'unsupported' ? driver.missing?.(kind, name) : undefined
+    return { treatment, ...(reason !== undefined && { reason }) }
+  }
   const words = (kind: VocabularyKind, table: WordTable): VocabularyEntry[] =>
     table.rows.map(({ name, bit, meaning, source }) => ({
       name,
@@ -42,7 +52,7 @@ export function vocabularyOf(driver: Driver) {
       value: formatWord(1n << BigInt(bit)),
       meaning,
       source,
-      treatment: driver.treatment(kind, name)
+      ...treated(kind, name)
     }))
   const plain = (kind: VocabularyKind, names: Record<string, string>, source: string): VocabularyEntry[] =>
     Object.entries(names).map(([name, meaning]) => ({
@@ -52,7 +62,7 @@ export function vocabularyOf(driver: Driver) {
       value: null,
       meaning,
       source,
-      treatment: driver.treatment(kind, name)
+      ...treated(kind, name)
     }))
   return {
     flags: words('flags', flags),
@@ -70,6 +80,7 @@ export function vocabularyOf(driver: Driver) {
     })),
     stat: plain('stat', stat, 'libvserver vx_stat_t'),
     process: plain('process', process, 'contextd'),
+    limits: plain('limits', limitMeanings, 'cgroup v2'),
     signals: Object.fromEntries(signals.map(({ name, number }) => [name, number]))
   }
 }

@@ -4,7 +4,9 @@
  *
  * Reads of words and names answer at once, because hot GETs call them; the rest may take its time.
  */
+import type { Death } from './past-deaths.js'
 import type { UnameField } from '../vocabulary/uname.js'
+import type { Limits } from '../vocabulary/limits.js'
 import type { BcapsAbi } from '../vocabulary/bcaps.js'
 import type { Treatment, VocabularyKind } from '../vocabulary/treatment.js'
 
@@ -21,6 +23,13 @@ export interface ProcessSpec {
   uid: number
   gid: number
   groups: number[]
+}
+
+export interface CreateData {
+  flags: bigint
+  /** Uid of whoever asks for the context, kept with it. */
+  owner: number
+  root?: string
 }
 
 export interface MigrateData {
@@ -76,6 +85,8 @@ export interface WaitResult {
   reboot_cmd: number
   /** wait(2) status word of init, or of the last task. */
   exit_code: number
+  /** That task was killed by the kernel for lack of memory; null: nobody knows. */
+  oom_killed: boolean | null
 }
 
 export interface Process {
@@ -92,11 +103,25 @@ export interface Process {
 
 /** What a driver keeps of a context beside the words and names. */
 export interface ContextDetails {
+  /** Uid that has made the context; null for one that was not made here. */
+  owner: number | null
   root: string | null
   /** ISO 8601. */
   created_at: string
   /** At least one guest process is alive. */
   populated: boolean
+}
+
+/** A guest's request to the host: reboot(2), or with SC_HELPER a change of its state. */
+export interface HelperCall {
+  xid: number
+  /** Such as restart, halt, poweroff; startup, shutdown. */
+  action: string
+  /** ISO 8601. */
+  time: string
+  /** Who asked, where the kernel says it. */
+  uid: number | null
+  pid: number | null
 }
 
 type Answer<T> = T | Promise<T>
@@ -107,10 +132,14 @@ export interface Driver {
   readonly bcapsAbi: BcapsAbi
   /** One line for people: kernel, mount, version. */
   readonly about: string
+  /** What does not work on this host, and how it could. */
+  readonly warnings?: readonly string[]
   treatment(kind: VocabularyKind, name: string): Treatment
+  /** Why the name is unsupported, where that is the host's and not the driver's. */
+  missing?(kind: VocabularyKind, name: string): string | undefined
 
   /** EINVAL: xid out of 2..65535. EEXIST. ENOTDIR, ENOENT, ELOOP: the root. */
-  vx_create(xid: number, data: { flags: bigint; root?: string }): Answer<void>
+  vx_create(xid: number, data: CreateData): Answer<void>
   /**
    * The context is whole: everything that belongs to its creation is done. Without this, what a crash of the daemon
    * leaves is cleared away at the next start.
@@ -137,15 +166,40 @@ export interface Driver {
   /** Resolves when the context is dead and gone. Rejects with CallError EINTR when `signal` aborts. */
   vx_wait(xid: number, signal: AbortSignal): Promise<WaitResult>
 
+  limits_get(xid: number): Limits
+  /** ENOSYS where there is no place to keep them. */
+  limits_set(xid: number, changes: Partial<Limits>): Answer<void>
+
+  /** @throws CallError why the driver cannot do its work now */
+  probe(): void
   exists(xid: number): boolean
+  /**
+   * Tells the context from all others that have or had this xid since the host started; a later one has a greater number.
+   * ESRCH.
+   */
+  incarnation(xid: number): bigint
   /** xids in ascending order. */
   list(): number[]
-  details(xid: number): ContextDetails
+  /** The uid that has made a context, as details() says, but without a native call; null: unknown. */
+  ownerOf(xid: number): number | null
+  /** @param flags the context's, where they are known already */
+  details(xid: number, flags?: bigint): ContextDetails
   processes(xid: number): Promise<Process[]>
   /** Grows with every change of the context, so that a rendering can be kept; undefined: never keep one. */
   revision(xid: number): number | undefined
+  /** Called when a process has been started; pid of the host. */
+  onStart?: ((xid: number, pid: number, isInit: boolean) => void) | undefined
+  /**
+   * Called when the last process of a context has ended, before onDeath where that ends the context. A Linux-VServer
+   * kernel tells of it only where it does.
+   */
+  onExit?: ((xid: number, result: WaitResult, owner: number | null) => void) | undefined
   /** Called once for every context that has died, before its waiters hear of it. */
-  onDeath: ((xid: number, result: WaitResult) => void) | undefined
+  onDeath: ((xid: number, result: WaitResult, owner: number | null, incarnation: bigint) => void) | undefined
+  /** To be called once: deaths that earlier daemons have heard of, the oldest first; xids may have new contexts since. */
+  takePastDeaths?(): readonly Death[]
+  /** Called for what a guest asks of the host. */
+  onHelper?: ((call: HelperCall) => void) | undefined
   /** Called for a failure that belongs to no call, such as a directory that cannot be removed. */
   onError: ((error: unknown) => void) | undefined
   /** Releases what the driver holds. Guests go on running. */

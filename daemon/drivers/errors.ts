@@ -15,3 +15,26 @@ export class CallError extends Error {
     super(`${call}: ${code}: ${detail}`)
   }
 }
+
+/** Node's file system errors as CallErrors. */
+export function withErrno<T>(call: string, path: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    const { code, syscall } = error as NodeJS.ErrnoException
+    if (code === undefined) throw error
+    throw new CallError(code, syscall ?? call, path)
+  }
+}
+
+export const isGone = (error: unknown) => error instanceof CallError && error.code === 'ESRCH'
+
+/** What `read` answers, or undefined when the context it is about has ended meanwhile. */
+export function whileThere<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (isGone(error)) return undefined
+    throw error
+  }
+}

@@ -2,7 +2,7 @@
  * The kernel's own rules about contexts, for the drivers whose kernel does not know them (memory, namespaces).
  * Source: kernel/vserver/context.c of the Linux-VServer 2.3 patch, as observed on 4.9.
  */
-import { INFO_PRIVATE, STATE_ADMIN, STATE_BITS, STATE_SETUP } from '../vocabulary/flags.js'
+import { INFO_PRIVATE, SCHED_PAUSE, STATE_ADMIN, STATE_BITS, STATE_SETUP } from '../vocabulary/flags.js'
 import { SIGINT } from '../vocabulary/signals.js'
 import { unameFields, type UnameField } from '../vocabulary/uname.js'
 import { WORD_MAX } from '../vocabulary/word.js'
@@ -50,6 +50,11 @@ export function requireEnter(flags: bigint, xid: number, call: string): void {
   requireAdmin(flags, xid, call)
   if (flags & INFO_PRIVATE && !(flags & STATE_SETUP))
     throw new CallError('EACCES', call, `context ${xid} is private (INFO_PRIVATE) and cannot be entered`)
+}
+
+/** A process that is to start in a stopped context would be waited for in vain. */
+export function requireUnpaused(flags: bigint, xid: number, call: string): void {
+  if (flags & SCHED_PAUSE) throw new CallError('EBUSY', call, `context ${xid} is paused (SCHED_PAUSE)`)
 }
 
 export function checkSignal(signal: number, call: string): void {

@@ -1,5 +1,6 @@
 import type { Driver, DriverName } from './driver.js'
 import { CallError } from './errors.js'
+import type { LogTarget } from './launcher.js'
 
 export interface Selection {
   driver: Driver
@@ -10,6 +11,12 @@ export interface Selection {
 interface Options {
   name: DriverName | 'auto'
   cgroupRoot?: string | undefined
+  /** Where a Linux-VServer kernel lists its contexts. */
+  procVirtual: string
+  /** Where the vserver driver keeps what the kernel does not. */
+  stateDir: string
+  /** Where output goes that is not captured; undefined: nowhere. */
+  log?: LogTarget | undefined
   /** Hears of contexts that a driver finds and cannot take over. */
   warn: (error: unknown) => void
   /** Development only: where nothing real works, take the model. A service never does. */
@@ -18,13 +25,14 @@ interface Options {
 
 // Loaded when they are wanted: where the addon does not load, the model still runs.
 const openers: Record<DriverName, (options: Options) => Promise<Driver>> = {
-  vserver: async () => {
-    throw new CallError('ENOSYS', 'vserver', 'this build has no vserver driver yet')
+  vserver: async ({ procVirtual, stateDir, log, warn }) => {
+    const { VserverDriver } = await import('./vserver/vserver.js')
+    return VserverDriver.open({ procVirtual, stateDir, log, warn })
   },
-  namespaces: async ({ cgroupRoot, warn }) => {
+  namespaces: async ({ cgroupRoot, log, warn }) => {
     if (process.getuid?.() !== 0) throw new CallError('EPERM', 'setns', 'namespaces need root')
     const { NamespacesDriver } = await import('./namespaces/namespaces.js')
-    return NamespacesDriver.open(cgroupRoot, warn)
+    return NamespacesDriver.open(cgroupRoot, log, warn)
   },
   memory: async () => {
     const { MemoryDriver } = await import('./memory/memory.js')

@@ -1,52 +1,110 @@
-/** Every write becomes one line of the audit log, denied and failed ones too, before its answer leaves. */
-import type { FastifyInstance } from 'fastify'
-import type { AuditLog } from '../audit/log.js'
-import type { NativeCall } from '../contexts/audited.js'
-import { problemOf, xidOf } from './problems.js'
+/** Every write and every denial becomes a line of the audit log, failed ones too, before its answer leaves. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { Denials } from '../audit/denials.js'
+import type { AuditLog, Begun } from '../audit/log.js'
+import type { AuditRecord, Caller } from '../audit/record.js'
+import type { Change, NativeCall } from '../contexts/audited.js'
 import { Refusal } from '../contexts/refusal.js'
+import { declared } from './declared.js'
+import type { Peer } from './peers.js'
+import { problemOf, xidOf } from './problems.js'
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Calls made for this request, in order. */
     calls: NativeCall[]
+    /** What they changed. */
+    changes: Change[]
     /** The context of a request that does not name it in its path. */
     auditXid: number | null
+    /** Of a write that is carried out. */
+    begun: Begun | null
   }
 }
 
-export function addAudit(app: FastifyInstance, log: AuditLog): void {
+/** @param bodyMax of a body whose length the client does not say, bytes */
+export function addAudit(app: FastifyInstance, log: AuditLog, bodyMax: number): void {
+  const denials = new Denials(log)
+  app.decorateRequest('declared')
   app.decorateRequest('calls')
+  app.decorateRequest('changes')
   app.decorateRequest('auditXid', null)
+  app.decorateRequest('begun', null)
+
   app.addHook('onRequest', (request, _reply, done) => {
-    if (isWrite(request.method)) request.calls = []
+    if (isWrite(request)) {
+      request.calls = []
+      request.changes = []
+    }
     done()
   })
+
+  // All that is left to do is the write itself.
+  app.addHook('preHandler', (request, _reply, done) => {
+    if (isWrite(request)) {
+      const { request_id, caller, action, method, path, xid } = about(request)
+      const begun = new Date().toISOString()
+      const length = request.headers['content-length']
+      request.begun = log.begin(
+        { begun, request_id, caller, action, method, path, xid },
+        length === undefined ? bodyMax : Number(length)
+      )
+    }
+    done()
+  })
+
   app.addHook('onSend', (request, reply, payload, done) => {
-    const { action } = request.routeOptions.config
-    if (!isWrite(request.method) || action === undefined || action === 'read') {
-      done(null, payload)
+    const { begun, problem } = request
+    if (begun) {
+      request.begun = null
+      const isWritten = log.end(begun, recordOf(request, reply))
+      done(null, isWritten || log.onFailure === 'continue' ? payload : unwritten(reply))
       return
     }
-    const peer = request.peer as typeof request.peer | undefined
-    try {
-      log.append({
-        time: new Date().toISOString(),
-        request_id: request.id,
-        caller: peer ? { uid: peer.uid, gid: peer.gid, pid: peer.pid } : null,
-        method: request.method,
-        path: request.url,
-        xid: xidOf(request) ?? request.auditXid,
-        calls: request.calls,
-        status: reply.statusCode
-      })
-      done(null, payload)
-    } catch (error) {
-      request.log.error({ err: error }, 'the audit log cannot be written')
-      const problem = problemOf(new Refusal(503, 'audit', 'done, but the audit log cannot be written'))
-      void reply.code(503).type('application/problem+json').header('retry-after', 1)
-      done(null, JSON.stringify(problem))
-    }
+    // The kernel's own refusals name their call, and are no denials of ours. What comes too fast must not fill the log.
+    if (problem?.status === 403 && problem.call === undefined) denials.note(recordOf(request, reply))
+    else if (problem?.status === 429 && isWrite(request)) denials.note(recordOf(request, reply))
+    else if (isWrite(request) && problem?.type !== 'audit') log.append(recordOf(request, reply))
+    done(null, payload)
+  })
+
+  app.addHook('onClose', (_app, done) => {
+    denials.flush()
+    done()
   })
 }
 
-const isWrite = (method: string) => method !== 'GET' && method !== 'HEAD'
+const isWrite = (request: FastifyRequest) => {
+  const { action } = declared(request)
+  return request.method !== 'GET' && request.method !== 'HEAD' && action !== undefined && action !== 'read'
+}
+
+/** What is known of a request at any time. */
+function about(request: FastifyRequest) {
+  const peer = request.peer as Peer | undefined
+  return {
+    request_id: request.id,
+    caller: peer ? callerOf(peer) : null,
+    action: declared(request).action ?? 'read',
+    method: request.method,
+    path: request.url,
+    xid: xidOf(request) ?? request.auditXid
+  }
+}
+
+function callerOf({ uid, gid, pid, executable, xid }: Peer): Caller {
+  const caller = { uid, gid, pid, executable }
+  return xid === 0 ? caller : { ...caller, xid }
+}
+
+function recordOf(request: FastifyRequest, reply: FastifyReply): AuditRecord {
+  const { calls = [], changes = [], problem } = request as Partial<FastifyRequest>
+  return { ...about(request), calls, changes, status: reply.statusCode, problem: problem?.type ?? null }
+}
+
+/** What is done and has no line is owed to the log; the client is told. */
+function unwritten(reply: FastifyReply): string {
+  const problem = problemOf(new Refusal(503, 'audit', 'done, but the audit log cannot be written'))
+  void reply.code(503).type('application/problem+json').header('retry-after', 1)
+  return JSON.stringify(problem)
+}

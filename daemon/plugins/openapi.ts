@@ -24,6 +24,7 @@ export async function addOpenapi(app: FastifyInstance): Promise<void> {
         { name: 'ccaps', description: 'VXC_* words.' },
         { name: 'uname', description: 'Names that the guest sees.' },
         { name: 'processes', description: 'Processes of contexts.' },
+        { name: 'events', description: 'What happens to contexts, as it happens.' },
         { name: 'daemon', description: 'The daemon itself.' }
       ]
     },

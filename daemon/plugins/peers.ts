@@ -1,37 +1,47 @@
-/** Who is calling: the kernel's word (SO_PEERCRED), asked once for each connection. */
+/** Who is calling: the kernel's word (SO_PEERCRED), asked once for each connection, of which each uid may have so many. */
 import type { FastifyInstance } from 'fastify'
 import type { Socket } from 'node:net'
+import type { Slots } from '../admission/slots.js'
 import { Refusal } from '../contexts/refusal.js'
+import { CallError } from '../drivers/errors.js'
 import type { PeerCredentials } from '../drivers/native.js'
-
-/** What a request does, declared by every route. Until policies exist all but `read` is for root and our own user. */
-export type Action = 'read' | 'create' | 'configure' | 'signal' | 'execute' | 'destroy'
+import { answerAndClose, problemOf } from './problems.js'
 
 declare module 'fastify' {
-  interface FastifyContextConfig {
-    action?: Action
-  }
   interface FastifyRequest {
-    peer: PeerCredentials
+    peer: Peer
   }
 }
 
 export interface Peer extends PeerCredentials {
+  /** Supplementary groups. */
+  groups: readonly number[]
   /** The context the peer is in; 0 is the host. */
   xid: number
+  /** What it ran when it connected; null when that cannot be read. */
+  executable: string | null
 }
 
 /** @param identify credentials of the other end; throws when it cannot tell */
-export function addPeers(app: FastifyInstance, identify: (socket: Socket) => Peer): void {
+export function addPeers(app: FastifyInstance, identify: (socket: Socket) => Peer, connections: Slots): void {
   const peers = new WeakMap<Socket, Peer>()
-  const ownUid = process.geteuid?.() ?? 0
 
   app.server.on('connection', (socket: Socket) => {
+    let peer: Peer
     try {
-      peers.set(socket, identify(socket))
+      peer = identify(socket)
     } catch (error) {
-      app.log.error({ err: error }, 'connection closed: its peer is unknown')
+      // Whoever connects and ends at once is no trouble.
+      const isGone = error instanceof CallError && error.code === 'ESRCH'
+      app.log[isGone ? 'debug' : 'error']({ err: error }, 'connection closed: its peer is unknown')
       socket.destroy()
+      return
+    }
+    try {
+      socket.once('close', connections.take(peer.uid))
+      peers.set(socket, peer)
+    } catch (error) {
+      answerAndClose(socket, problemOf(error))
     }
   })
 
@@ -43,17 +53,10 @@ export function addPeers(app: FastifyInstance, identify: (socket: Socket) => Pee
       return
     }
     request.peer = peer
-    if (peer.xid !== 0) {
-      done(new Refusal(403, 'inside-context', `a process inside context ${peer.xid} is not served`))
-      return
-    }
-    const action = request.routeOptions.config.action ?? 'read'
-    if (action !== 'read' && peer.uid !== 0 && peer.uid !== ownUid) {
-      done(
-        new Refusal(403, 'forbidden', `uid ${peer.uid} may only read; ${action} is for root and the daemon's own user`)
-      )
-      return
-    }
-    done()
+    done(
+      peer.xid === 0
+        ? undefined
+        : new Refusal(403, 'inside-context', `a process inside context ${peer.xid} is not served`)
+    )
   })
 }

@@ -2,10 +2,19 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
+import { AuditUnwritable } from '../audit/log.js'
 import { Refusal } from '../contexts/refusal.js'
 import { CallError } from '../drivers/errors.js'
+import { XID_MAX, XID_MIN } from '../drivers/rules.js'
 import type { Problem } from '../schemas/problem.js'
 import { VocabularyError } from '../vocabulary/word.js'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What the request is answered with, when it fails. */
+    problem: Problem | null
+  }
+}
 
 const UNPROCESSABLE = [
   'EINVAL',
@@ -39,7 +48,7 @@ const RETRY_AFTER_S = 1
 function fromFastify(error: FastifyError): Problem {
   const known: Record<string, [number, string, string]> = {
     FST_ERR_CTP_INVALID_MEDIA_TYPE: [415, 'media-type', 'send a body as content-type: application/json'],
-    FST_ERR_CTP_BODY_TOO_LARGE: [413, 'too-large', 'the body is over 64 KiB'],
+    FST_ERR_CTP_BODY_TOO_LARGE: [413, 'too-large', 'the body is too long (--body-limit)'],
     FST_ERR_VALIDATION: [400, 'validation', error.message]
   }
   const [status, type, detail] = known[error.code] ?? [error.statusCode ?? 500, 'http', error.message]
@@ -53,6 +62,13 @@ export function problemOf(error: unknown): Problem {
     const { status, type, message, xid } = error
     return { type, title: STATUS_CODES[status] ?? type, status, detail: message, ...(xid !== undefined && { xid }) }
   }
+  if (error instanceof AuditUnwritable)
+    return {
+      type: 'audit',
+      title: 'Service Unavailable',
+      status: 503,
+      detail: `nothing was done: ${error.message}; see --audit-failure`
+    }
   if (error instanceof VocabularyError)
     return { type: 'validation', title: 'Bad Request', status: 400, detail: error.message }
   if (error instanceof CallError) {
@@ -63,27 +79,42 @@ export function problemOf(error: unknown): Problem {
   return fromFastify(error as FastifyError)
 }
 
+const isForLater = ({ status }: Problem) => status === 503 || status === 429
+
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
-  if (problem.status === 503) void reply.header('retry-after', RETRY_AFTER_S)
+  reply.request.problem = problem
+  if (isForLater(problem)) void reply.header('retry-after', RETRY_AFTER_S)
   return reply.code(problem.status).type('application/problem+json').send(JSON.stringify(problem))
+}
+
+/** The context in the path, before its validation too; undefined when there is none, or what is no xid. */
+export function xidInPath({ params }: FastifyRequest): number | undefined {
+  const { xid } = (params ?? {}) as { xid?: unknown }
+  const number = typeof xid === 'string' && /^[1-9][0-9]{0,4}$/.test(xid) ? Number(xid) : xid
+  return typeof number === 'number' && number >= XID_MIN && number <= XID_MAX ? number : undefined
 }
 
 /** The context a request is about, by its path or else by its body. */
 export function xidOf(request: FastifyRequest): number | undefined {
-  for (const part of [request.params, request.body]) {
-    const xid = (part as { xid?: unknown } | null | undefined)?.xid
-    if (typeof xid === 'number') return xid
-  }
-  return undefined
+  const inPath = xidInPath(request)
+  if (inPath !== undefined) return inPath
+  const { xid } = (request.body ?? {}) as { xid?: unknown }
+  return typeof xid === 'number' ? xid : undefined
 }
 
 export function addProblems(app: FastifyInstance): void {
+  app.decorateRequest('problem', null)
   app.setErrorHandler((error, request, reply) => {
     const problem = problemOf(error)
     const xid = xidOf(request)
     if (problem.xid === undefined && xid !== undefined) problem.xid = xid
-    if (problem.status >= 500)
-      request.log.error({ err: error, method: request.method, url: request.url }, problem.detail)
+    // That the audit log cannot be written is logged once, by the log itself.
+    // What can be tried again is no failure of the daemon.
+    if (problem.status >= 500 && !(error instanceof AuditUnwritable))
+      request.log[problem.status === 503 ? 'warn' : 'error'](
+        { request_id: request.id, err: error, method: request.method, url: request.url },
+        problem.detail
+      )
     return sendProblem(reply, problem)
   })
   app.setNotFoundHandler((request, reply) =>
@@ -102,20 +133,32 @@ const statusOfClientError: Record<string, number> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408
 }
 
-/** What never becomes a request still gets an answer. */
+/** What never becomes a request, or has not become one in time, still gets an answer. */
 export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
   }
   const status = statusOfClientError[error.code ?? ''] ?? 400
-  const title = STATUS_CODES[status] ?? 'Bad Request'
-  const body = JSON.stringify({ type: 'http', title, status, detail: error.message })
+  answerAndClose(socket, { type: 'http', title: STATUS_CODES[status] ?? 'Bad Request', status, detail: error.message })
+}
+
+/** How long a client that is told may go on to send, ms: it reads the answer only after what it has to say. */
+const LINGER_MS = 500
+
+/** The answer to a connection, whatever comes by it. A client need not ever close its end. */
+export function answerAndClose(socket: Socket, problem: Problem): void {
+  const body = JSON.stringify(problem)
   const head = [
-    `HTTP/1.1 ${status} ${title}`,
+    `HTTP/1.1 ${problem.status} ${problem.title}`,
     'content-type: application/problem+json',
     `content-length: ${Buffer.byteLength(body)}`,
-    'connection: close'
+    'connection: close',
+    ...(isForLater(problem) ? [`retry-after: ${RETRY_AFTER_S}`] : [])
   ]
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+  socket.once('close', () => {
+    clearTimeout(timer)
+  })
 }

@@ -1,9 +1,10 @@
 import Type from 'typebox'
+import { whileThere } from '../drivers/errors.js'
 import { Idempotency } from '../contexts/idempotency.js'
 import type { Applied } from '../contexts/contexts.js'
 import { render, Renderings, type Rendering } from '../contexts/renderings.js'
-import { CallError } from '../drivers/errors.js'
 import { addPreconditions } from '../plugins/preconditions.js'
+import { hold } from '../plugins/admission.js'
 import { Change, ref, WriteQuery, XidParams } from '../schemas/common.js'
 import {
   AppliedContext,
@@ -29,7 +30,7 @@ const JSON_TYPE = 'application/json; charset=utf-8'
 
 /** /contexts and /contexts/:xid. */
 export function contextRoutes(app: App, { contexts, driver, stopping }: Resources): void {
-  const renderings = new Renderings(driver)
+  const renderings = new Renderings(driver, contexts.isStopping)
   const idempotency = new Idempotency()
   app.addHook('onReady', () => renderings.renderAhead())
   addPreconditions(app, (xid) => renderings.get(xid).etag)
@@ -53,6 +54,7 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
         const { xid: asked, ...rest } = body
         const wait = query.wait === undefined ? undefined : untilHangUp(reply, stopping)
         const limit = typeof query.wait === 'number' ? query.wait * 1000 : undefined
+        if (wait && !query.dry_run) reply.raw.once('close', hold(request, 'waiters'))
         const applied = await contexts.create(asked, rest, writeOf(request, query), wait?.signal)
         if (query.dry_run)
           return {
@@ -71,15 +73,8 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
     }
   })
 
-  /** A context that had little to do may be gone already; then as it was when it was made. */
-  function renderingOf({ xid, view }: Applied): Rendering {
-    try {
-      return renderings.get(xid)
-    } catch (error) {
-      if (!view || !(error instanceof CallError && error.code === 'ESRCH')) throw error
-      return render(view)
-    }
-  }
+  /** A new context as it was made: it may be gone by now, and no read that fails now may hide that it was made. */
+  const renderingOf = ({ xid, view }: Applied): Rendering => (view ? render(view) : renderings.get(xid))
 
   app.get('/contexts', {
     config: { action: 'read' },
@@ -92,12 +87,15 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
     },
     handler: (request, reply) => {
       const { name, limit = DEFAULT_LIMIT, after = 0 } = request.query
-      const wanted = driver
-        .list()
-        .filter((xid) => xid > after && (name === undefined || driver.vx_uname_get(xid, 'context') === name))
+      const { access } = request
+      const readable = access.mayAll('read') ? driver.list() : driver.list().filter((xid) => access.may('read', xid))
+      const wanted = readable
+        .filter((xid) => xid > after)
+        .filter((xid) => name === undefined || whileThere(() => driver.vx_uname_get(xid, 'context')) === name)
       const page = wanted.slice(0, limit)
       const next = wanted.length > limit ? page.at(-1) : null
-      const texts = page.map((xid) => renderings.get(xid).json)
+      // One that ends between two reads is no error of the list.
+      const texts = page.flatMap((xid) => whileThere(() => renderings.get(xid).json) ?? [])
       void reply.type(JSON_TYPE).send(`{"contexts":[${texts.join(',')}],"next":${next}}` as never)
     }
   })
@@ -121,10 +119,11 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
   })
 
   app.put('/contexts/:xid', {
-    config: { action: 'create' },
+    config: { action: 'create', ifExists: 'configure' },
     schema: {
       summary: 'Create a context or bring it to this state',
-      description: 'What the body leaves out stays as it is. A running init is never restarted.',
+      description:
+        'What the body leaves out stays as it is. A running init is never restarted. An existing context takes the action configure, and execute for an init.',
       operationId: 'apply_context',
       tags,
       params: XidParams,
@@ -151,7 +150,8 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
     config: { action: 'destroy' },
     schema: {
       summary: 'End a context',
-      description: 'Signal, grace, SIGKILL. The context is gone when this answers.',
+      description:
+        'Signal, grace, SIGKILL. The context is gone when this answers. A paused one goes on to act on the signal, unless the grace is 0.',
       operationId: 'destroy_context',
       tags,
       params: XidParams,

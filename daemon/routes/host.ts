@@ -1,15 +1,16 @@
 import { release } from 'node:os'
+import { Refusal } from '../contexts/refusal.js'
 import { ref } from '../schemas/common.js'
-import { Health, Home, Version, Vocabulary } from '../schemas/host.js'
+import { Health, Home, Ready, Version, Vocabulary } from '../schemas/host.js'
 import { problems } from '../schemas/problem.js'
 import { vocabularyOf } from '../contexts/vocabulary.js'
 import { version } from '../version.js'
-import type { App, Resources } from './types.js'
+import { stoppingRefusal, type App, type Resources } from './types.js'
 
 const tags = ['daemon']
 
-/** /, /version, /vocabulary and /health. */
-export function hostRoutes(app: App, { driver, passed }: Resources): void {
+/** /, /version, /vocabulary, /health and /ready. */
+export function hostRoutes(app: App, { driver, passed, audit, stopping }: Resources): void {
   app.get('/', {
     config: { action: 'read' },
     schema: { summary: 'Where things are', operationId: 'get_home', tags, response: { 200: ref(Home), ...problems } },
@@ -19,9 +20,12 @@ export function hostRoutes(app: App, { driver, passed }: Resources): void {
       driver: driver.name,
       links: {
         contexts: '/contexts',
+        events: '/events',
         vocabulary: '/vocabulary',
         version: '/version',
         health: '/health',
+        ready: '/ready',
+        metrics: '/metrics',
         openapi: '/openapi.json',
         docs: '/docs'
       }
@@ -70,5 +74,32 @@ export function hostRoutes(app: App, { driver, passed }: Resources): void {
       response: { 200: ref(Health), ...problems }
     },
     handler: async () => ({ status: 'ok' as const })
+  })
+
+  app.get('/ready', {
+    config: { action: 'read' },
+    schema: {
+      summary: 'Whether the daemon can do its work',
+      description: 'The driver is tried and the audit log can be written; 503 `not-ready` says what is wrong.',
+      operationId: 'get_ready',
+      tags,
+      response: { 200: ref(Ready), ...problems }
+    },
+    handler: async () => {
+      if (stopping.aborted) throw stoppingRefusal()
+      try {
+        driver.probe()
+      } catch (error) {
+        throw new Refusal(503, 'not-ready', `${driver.name} driver: ${(error as Error).message}`)
+      }
+      const isAudited = audit.isWritable()
+      if (!isAudited && audit.onFailure === 'refuse')
+        throw new Refusal(503, 'not-ready', 'the audit log cannot be written; writes are refused')
+      return {
+        status: 'ready' as const,
+        driver: driver.name,
+        audit: isAudited ? ('ok' as const) : ('failing' as const)
+      }
+    }
   })
 }

@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import { CallError } from '../drivers/errors.js'
+import { hold } from '../plugins/admission.js'
 import { ref, XidParams } from '../schemas/common.js'
 import { ExitReport, Info, StatReply, WaitQuery } from '../schemas/context.js'
 import { problems } from '../schemas/problem.js'
@@ -60,6 +61,7 @@ export function lifeRoutes(app: App, { contexts, driver, stopping }: Resources):
       response: { 200: ref(ExitReport), 204: Type.Null({ description: 'Still alive.' }), ...problems }
     },
     handler: async (request, reply) => {
+      const release = hold(request, 'waiters')
       const hangUp = untilHangUp(reply, stopping)
       const { timeout } = request.query
       const timer =
@@ -69,7 +71,7 @@ export function lifeRoutes(app: App, { contexts, driver, stopping }: Resources):
               hangUp.abort()
             }, timeout * 1000)
       try {
-        return await contexts.wait(request.params.xid, hangUp.signal)
+        return await contexts.wait(request.params.xid, hangUp.signal, request.access)
       } catch (error) {
         if (stopping.aborted) throw stoppingRefusal()
         if (!hangUp.signal.aborted || !(error instanceof CallError && error.code === 'EINTR')) throw error
@@ -77,6 +79,7 @@ export function lifeRoutes(app: App, { contexts, driver, stopping }: Resources):
         return null
       } finally {
         clearTimeout(timer)
+        release()
       }
     }
   })

@@ -1,5 +1,7 @@
 import Type from 'typebox'
 import { decodeStatus } from '../contexts/exit-reports.js'
+import { CallError, whileThere } from '../drivers/errors.js'
+import { hold } from '../plugins/admission.js'
 import { ref, XidParams } from '../schemas/common.js'
 import { problems } from '../schemas/problem.js'
 import {
@@ -32,7 +34,8 @@ export function processRoutes(app: App, { contexts, driver, stopping }: Resource
     },
     handler: async (request, reply) => {
       const { xid } = request.params
-      const running = contexts.startProcess(xid, request.body, writeOf(request))
+      const release = request.body.capture ? hold(request, 'captures') : undefined
+      const running = contexts.startProcess(xid, request.body, writeOf(request)).finally(release)
       const { pid, captured } = await unlessStopping(running, stopping)
       if (!captured) return reply.code(201).send({ pid, xid })
       const { status, stdout, stderr, truncated, timedOut } = captured
@@ -80,6 +83,13 @@ export function processRoutes(app: App, { contexts, driver, stopping }: Resource
       params: TaskParams,
       response: { 200: ref(Task), ...problems }
     },
-    handler: async ({ params: { pid } }) => ({ pid, xid: driver.vx_task_xid(pid) })
+    handler: async ({ params: { pid }, access }) => {
+      if (access.mayAll('read')) return { pid, xid: driver.vx_task_xid(pid) }
+      const xid = whileThere(() => driver.vx_task_xid(pid))
+      // The host's /proc shows its own processes to everybody.
+      if (xid === undefined || (xid !== 0 && !access.may('read', xid)))
+        throw new CallError('ESRCH', 'vx_task_xid', `there is no process ${pid}`)
+      return { pid, xid }
+    }
   })
 }

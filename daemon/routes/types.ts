@@ -1,29 +1,41 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { AuditLog } from '../audit/log.js'
 import type { Contexts, Write } from '../contexts/contexts.js'
 import { Refusal } from '../contexts/refusal.js'
 import type { Driver } from '../drivers/driver.js'
+import { Announcements, type Events } from '../events/events.js'
+import type { Metrics } from '../metrics/metrics.js'
 import type { WriteQuery } from '../schemas/common.js'
 
 export type App = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, TypeBoxTypeProvider>
 
 export interface Resources {
+  audit: AuditLog
   contexts: Contexts
   driver: Driver
   /** Why the drivers before this one were not taken. */
   passed: string[]
+  events: Events
+  metrics: Metrics
+  /** Metrics of each context, too. */
+  contextMetrics: boolean
   /** Aborts when the daemon stops. */
   stopping: AbortSignal
 }
 
 /** How the request wants its write done. */
 export function writeOf(
-  request: Pick<FastifyRequest, 'calls'>,
+  request: Pick<FastifyRequest, 'id' | 'calls' | 'changes' | 'access' | 'announcements' | 'server'>,
   query: { [K in keyof WriteQuery]?: WriteQuery[K] | undefined } = {}
 ): Write {
+  const events = (request.announcements = new Announcements(request.server.events, request.id))
   return {
     calls: request.calls,
+    access: request.access,
+    changes: request.changes,
+    events,
     dryRun: query.dry_run,
     record: query.unsupported === 'record',
     irreversible: query.irreversible

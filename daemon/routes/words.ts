@@ -21,10 +21,19 @@ export function wordRoutes(app: App, { contexts, driver }: Resources): void {
     const reply = isFlags ? ref(FlagsWord) : ref(Word)
     const changedReply = isFlags ? ref(ChangedFlagsWord) : ref(ChangedWord)
 
-    const read = isFlags ? (xid: number) => flagsView(driver, xid) : (xid: number) => wordView(driver, xid, kind)
-    const shown = ({ changed, word, mask }: ChangedWordValue) => {
+    const read = isFlags
+      ? (xid: number) => flagsView(driver, driver.vx_flags_get(xid))
+      : (xid: number) => wordView(driver, xid, kind)
+    const shown = ({ changed, word, mask, warnings }: ChangedWordValue) => {
       const { value, names, unknown } = tableOf(driver, kind).view(word)
-      return { value, names: [...names], unknown, ...(isFlags && { mask: formatWord(mask) }), changed } as never
+      return {
+        value,
+        names: [...names],
+        unknown,
+        ...(isFlags && { mask: formatWord(mask) }),
+        changed,
+        ...(warnings.length > 0 && { warnings })
+      } as never
     }
 
     app.get(url, {

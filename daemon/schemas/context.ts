@@ -13,27 +13,34 @@ import {
   unsupported,
   XID
 } from './common.js'
+import { Limits, LimitsInput } from './limits.js'
 import { Command } from './process.js'
 import { Uname, UnameInput } from './uname.js'
 import { FlagsWord, Word, WordInput } from './word.js'
 
 const Name = Type.String({ description: 'Label of the context, the same as uname.context. At most 64 bytes of UTF-8.' })
 
+export const contextStates = ['setup', 'running', 'paused', 'empty', 'stopping'] as const
+export type ContextState = (typeof contextStates)[number]
+
 const context = {
   xid: XID,
   name: nullable(Type.String({ description: 'Label of the context; null when it has none.' })),
-  state: Type.Unsafe<'setup' | 'running' | 'empty'>({
+  state: Type.Unsafe<ContextState>({
     type: 'string',
-    enum: ['setup', 'running', 'empty'],
-    description: 'setup: nothing has run yet; running; empty: persistent, and no process is left.'
+    enum: contextStates,
+    description:
+      'setup: nothing has run yet; running; paused: its processes are stopped (SCHED_PAUSE); empty: persistent, and no process is left; stopping: a DELETE is under way.'
   }),
   initpid: Type.Integer({ description: 'Host pid of the init; 0: none.' }),
   created_at: Timestamp('Creation of the context.'),
+  owner: nullable(Type.Integer({ description: 'Uid that has made the context; null: not made through contextd.' })),
   root: nullable(Type.String({ description: "Directory that is the guest's /; null: the host's root, read-only." })),
   flags: ref(FlagsWord),
   bcaps: ref(Word),
   ccaps: ref(Word),
-  uname: ref(Uname)
+  uname: ref(Uname),
+  limits: ref(Limits)
 }
 
 export const Context = strict(context, { $id: 'Context', description: 'All of a context.' })
@@ -61,6 +68,7 @@ const body = {
   bcaps: Type.Optional(WordInput),
   ccaps: Type.Optional(WordInput),
   uname: Type.Optional(UnameInput),
+  limits: Type.Optional(LimitsInput),
   root: Type.Optional(AbsolutePath('Directory that becomes / of the guest, no symbolic link on the way.')),
   init: Type.Optional(Command)
 }
@@ -134,7 +142,10 @@ export const ExitReport = strict(
     reboot_cmd: nullable(Type.String({ description: 'RESTART, HALT, … when the guest called reboot(2); else null.' })),
     exit_code: nullable(Type.Integer({ description: 'Of the init or the last task; null when a signal ended it.' })),
     term_signal: nullable(Type.String({ description: 'Name of the signal that ended it.' })),
-    raw_status: Type.Integer({ description: 'wait(2) status word.' })
+    raw_status: Type.Integer({ description: 'wait(2) status word.' }),
+    oom_killed: nullable(
+      Type.Boolean({ description: 'The kernel killed it for lack of memory; null where that cannot be known.' })
+    )
   },
   { $id: 'ExitReport', description: 'How a context ended.' }
 )

@@ -28,6 +28,19 @@ export const Version = strict(
 
 export const Health = strict({ status: Type.Literal('ok') }, { $id: 'Health', description: 'The daemon is alive.' })
 
+export const Ready = strict(
+  {
+    status: Type.Literal('ready'),
+    driver: Type.String({ description: 'The one that works.' }),
+    audit: Type.Unsafe<'ok' | 'failing'>({
+      type: 'string',
+      enum: ['ok', 'failing'],
+      description: 'failing: writes are done without a line, as --audit-failure continue asks.'
+    })
+  },
+  { $id: 'Ready', description: 'The daemon can do its work.' }
+)
+
 const Entry = strict({
   name: Type.String(),
   constant: Type.String({ description: "The seed's own name." }),
@@ -39,9 +52,10 @@ const Entry = strict({
     type: 'string',
     enum: [...treatments],
     description:
-      'enforced; at_create: set at creation only; new_processes: for processes started from now on; ' +
+      'enforced; always: acts, set or not; at_create: set at creation only; new_processes: for processes started from now on; ' +
       'recorded: kept without effect, as on the kernel itself; unsupported: refused with 422.'
-  })
+  }),
+  reason: Type.Optional(Type.String({ description: 'What this host lacks, of a name that is unsupported for that.' }))
 })
 export type VocabularyEntry = Static<typeof Entry>
 

@@ -1,8 +1,10 @@
 /** The schemas that replies refer to by name; OpenAPI shows them as components. */
 import type { TSchema } from 'typebox'
+import { AuditLine, AuditPage } from './audit.js'
 import { Change } from './common.js'
 import { AppliedContext, Context, ContextList, ExitReport, Info, StatReply } from './context.js'
-import { Health, Home, Version, Vocabulary } from './host.js'
+import { Health, Home, Ready, Version, Vocabulary } from './host.js'
+import { ChangedLimits, Limits } from './limits.js'
 import { Problem } from './problem.js'
 import { CapturedProcess, ProcessList, StartedProcess, Task } from './process.js'
 import { ChangedUname, ChangedUnameField, Uname, UnameFieldReply } from './uname.js'
@@ -19,6 +21,8 @@ export const components: TSchema[] = [
   ChangedUname,
   UnameFieldReply,
   ChangedUnameField,
+  Limits,
+  ChangedLimits,
   Context,
   AppliedContext,
   ContextList,
@@ -32,5 +36,8 @@ export const components: TSchema[] = [
   Home,
   Version,
   Health,
-  Vocabulary
+  Ready,
+  Vocabulary,
+  AuditLine,
+  AuditPage
 ]

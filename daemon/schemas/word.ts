@@ -23,7 +23,12 @@ export const ChangedWord = strict(
   { $id: 'ChangedWord', description: 'A word after a write.' }
 )
 export const ChangedFlagsWord = strict(
-  { ...wordProperties, mask, changed },
+  {
+    ...wordProperties,
+    mask,
+    changed,
+    warnings: Type.Optional(Type.Array(Type.String(), { description: 'What is allowed, and hardly ever meant.' }))
+  },
   { $id: 'ChangedFlagsWord', description: 'The flags of a context after a write.' }
 )
 

@@ -3,52 +3,133 @@ import { buildApp } from '../app.js'
 import { AuditLog } from '../audit/log.js'
 import type { Config } from '../config.js'
 import { selectDriver } from '../drivers/select.js'
+import { openLogs } from '../logs/open.js'
+import { gidOf } from '../policy/accounts.js'
+import { CONTEXTD_GROUP } from '../policy/file.js'
+import type { SocketSpec } from '../socket-spec.js'
 import { version } from '../version.js'
+import { HelperHook } from './helper-hook.js'
+import { passedSockets } from './listen-fds.js'
+import { Listeners } from './listeners.js'
+import { openLogger } from './logger.js'
+import { ServiceManager } from './notify.js'
 import { identifyBy } from './peer.js'
-import { listenOn } from './socket.js'
+import { Policies } from './policies.js'
+import { Reloads } from './reload.js'
+import { DEFAULT_MODE, listenOn, type SocketFile } from './socket.js'
+import { keepWatchdog } from './watchdog.js'
 
-/** A stop that takes longer is cut short. */
+/** What takes longer to end is cut off. */
 const STOP_TIMEOUT_MS = 10_000
+/** How long the rest of a stop may take then. */
+const CUT_TIMEOUT_MS = 1000
 
 /** Serves until SIGTERM or SIGINT. Rejects when the start fails; nothing is left behind then. */
 export async function serve(config: Config): Promise<void> {
+  const logger = await openLogger(config.logLevel, process.env)
+  const helper = config.helper === undefined ? undefined : new HelperHook(config.helper)
+  const manager = new ServiceManager(process.env)
+  const activated = passedSockets(process.env)
+  const files = config.sockets.map(socketFile)
+  const policies = new Policies(
+    config,
+    (activated.length > 0 ? activated : files).map(({ path }) => path)
+  )
+  const logs = await openLogs(config)
   const { driver, passed } = await selectDriver({
     name: config.driver,
     cgroupRoot: config.cgroupRoot,
+    procVirtual: config.procVirtual,
+    stateDir: resolve(config.stateDir),
+    log: logs.target,
     allowMemory: config.dev,
     warn: (error) => process.stderr.write(`contextd: not taken over: ${String(error)}\n`)
   })
-  const audit = new AuditLog(config.auditLog)
-  const app = await buildApp({ driver, audit, passed, identify: identifyBy(driver), logLevel: config.logLevel })
-  const path = resolve(config.socket)
-  const release = await listenOn(path, () => app.listen({ path }))
+  const audit = new AuditLog(config.auditLog, config.auditFailure)
+  const app = await buildApp({
+    driver,
+    audit,
+    logs,
+    passed,
+    identify: identifyBy(driver),
+    policyOf: policies.of,
+    helper,
+    logger,
+    limits: config.limits,
+    eventHistory: config.eventHistory,
+    contextMetrics: config.contextMetrics
+  })
+  manager.onError = (error) => {
+    app.log.warn({ err: error }, 'service manager')
+  }
+  audit.onError = (message, error) => {
+    app.log.error({ err: error }, message)
+  }
+  const reloads = new Reloads(app.log)
+  for (const policy of policies.files)
+    reloads.add(`policy ${policy.path}`, () => {
+      policy.reload()
+      app.events.readers.end() // they come back, and are asked for what they may read now
+    })
+  reloads.add('audit log', () => audit.reopen())
+  process.on('SIGHUP', () => void manager.reloading(() => reloads.run()))
+  await app.ready()
+  const listeners = new Listeners(app)
+  const releases: (() => void)[] = []
+  try {
+    if (activated.length > 0) audit.open()
+    for (const { fd, path } of activated) await listeners.open({ fd }, policies.noteOf(path))
+    if (activated.length === 0)
+      for (const file of files) {
+        const { path } = file
+        const release = await listenOn(file, () => {
+          audit.open() // not before this daemon is the one that serves the socket
+          return listeners.open({ path }, policies.noteOf(path))
+        })
+        releases.push(release)
+      }
+  } catch (error) {
+    await listeners.close() // with the sockets' files that were made
+    throw error
+  }
+  app.log.info({ sockets: activated.length > 0 ? activated : files.map(({ path }) => ({ path })) }, 'listening')
 
   const modelOnly = driver.name === 'memory'
   if (modelOnly) app.log.warn({ passed }, 'memory driver: a model, no real process runs')
   else app.log.info({ driver: driver.name, about: driver.about }, 'driver')
-  if (config.dev) process.stdout.write(greeting(path, driver.name, passed))
+  for (const warning of driver.warnings ?? []) app.log.warn(warning)
+  if (config.dev) process.stdout.write(greeting(files[0]?.path ?? '', driver.name, passed))
+  const status = () => `${driver.list().length} contexts, ${driver.name} driver`
+  await manager.ready(status())
+  const leaveWatchdog = keepWatchdog(manager, status)
 
-  await new Promise<void>((stopped) => {
-    const stop = (signal: string) => {
-      app.log.info({ signal }, 'stopping; guests go on')
-      const limit = setTimeout(() => process.exit(1), STOP_TIMEOUT_MS)
-      app.close().then(
-        () => {
-          clearTimeout(limit)
-          stopped()
-        },
-        (error: unknown) => {
-          app.log.error({ err: error }, 'stop')
-          process.exit(1)
-        }
-      )
-    }
+  const signal = await new Promise<string>((stop) => {
     process.once('SIGTERM', stop)
     process.once('SIGINT', stop)
   })
+  app.log.info({ signal }, 'stopping; guests go on')
+  leaveWatchdog()
+  await manager.stopping()
+  const limit = setTimeout(() => {
+    app.log.warn({ connections: listeners.cut() }, `cut off after ${STOP_TIMEOUT_MS / 1000} s`)
+    setTimeout(() => process.exit(1), CUT_TIMEOUT_MS).unref()
+  }, STOP_TIMEOUT_MS)
+  const closed = listeners.close() // before the application, which answers what is under way
+  await app.close()
+  await closed
+  clearTimeout(limit)
   await driver.close()
-  audit.close()
-  release()
+  logs.close()
+  await audit.close()
+  for (const release of releases) release()
+}
+
+/** The group contextd has the socket where there is such a group, unless another one is asked for. */
+function socketFile({ path, mode = DEFAULT_MODE, group }: SocketSpec): SocketFile {
+  const isRoot = process.geteuid?.() === 0
+  const gid = group !== undefined || isRoot ? gidOf(group ?? CONTEXTD_GROUP) : undefined
+  if (group !== undefined && gid === undefined) throw new Error(`socket ${path}: there is no group "${group}"`)
+  return { path: resolve(path), mode, gid }
 }
 
 /** Three requests to start with; they work as printed. */

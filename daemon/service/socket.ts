@@ -1,5 +1,5 @@
 /** The socket's file: made safely, taken over from a dead daemon, never from a live one. */
-import { closeSync, lstatSync, mkdirSync, openSync, unlinkSync } from 'node:fs'
+import { chownSync, closeSync, lstatSync, mkdirSync, openSync, unlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import { native } from '../drivers/native.js'
@@ -8,7 +8,15 @@ import { native } from '../drivers/native.js'
 const PATH_LIMIT = 107
 
 /** Owner and group read and write, nobody else. */
-const UMASK = 0o117
+export const DEFAULT_MODE = 0o660
+
+export interface SocketFile {
+  path: string
+  /** Permission bits; connecting takes write (unix(7)). */
+  mode: number
+  /** Group of the socket and of the directory that is made for it; undefined: the daemon's own. */
+  gid?: number | undefined
+}
 
 function isLive(path: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
@@ -24,14 +32,16 @@ function isLive(path: string): Promise<boolean> {
 }
 
 /**
- * Reserves the path and runs `listen`, so that the socket appears with mode 0660 and not a moment later.
- * The directory is made with mode 0750 when it is missing.
+ * Reserves the path and runs `listen`, so that the socket appears with its mode and not a moment later.
+ * The directory is made with mode 0750 when it is missing, 0755 for a socket that is for all.
  * @returns what to call when the daemon has closed the socket
  * @throws Error when something else is there, or somebody serves it
  */
-export async function listenOn(path: string, listen: () => Promise<unknown>): Promise<() => void> {
+export async function listenOn({ path, mode, gid }: SocketFile, listen: () => Promise<unknown>): Promise<() => void> {
   if (Buffer.byteLength(path) > PATH_LIMIT) throw new Error(`the socket path is over ${PATH_LIMIT} bytes: ${path}`)
-  mkdirSync(dirname(path), { recursive: true, mode: 0o750 })
+  const isForAll = (mode & 0o002) !== 0
+  const made = mkdirSync(dirname(path), { recursive: true, mode: isForAll ? 0o755 : 0o750 })
+  if (made !== undefined && gid !== undefined) chownSync(dirname(path), -1, gid)
   const lockPath = `${path}.lock`
   const lock = openSync(lockPath, 'w', 0o600)
   try {
@@ -41,12 +51,13 @@ export async function listenOn(path: string, listen: () => Promise<unknown>): Pr
     if (found && !found.isSocket()) throw new Error(`${path} exists and is not a socket`)
     if (found && (await isLive(path))) throw new Error(`another program serves ${path}`)
     if (found) unlinkSync(path)
-    const before = process.umask(UMASK)
+    const before = process.umask(~mode & 0o777)
     try {
       await listen()
     } finally {
       process.umask(before)
     }
+    if (gid !== undefined) chownSync(path, -1, gid)
   } catch (error) {
     closeSync(lock)
     throw error

@@ -97,7 +97,14 @@ export const SAFE_BCAPS: readonly string[] = Object.freeze([
   'SETFCAP'
 ])
 
+const safeWords = new WeakMap<WordTable, bigint>()
+
 /** The word of SAFE_BCAPS in this table, without the names it does not have (SETFCAP in the seed ABI). */
 export function safeBcaps(table: WordTable): bigint {
-  return table.parse(SAFE_BCAPS.filter((name) => table.find(name) !== undefined))
+  let word = safeWords.get(table)
+  if (word === undefined) {
+    word = table.parse(SAFE_BCAPS.filter((name) => table.find(name) !== undefined))
+    safeWords.set(table, word) // every creation asks
+  }
+  return word
 }

@@ -33,11 +33,14 @@ export const flags = new WordTable('VXF_', [
   seed(52, 'IGNEG_NICE', 'Ignore priority raise')
 ])
 
+export const INFO_INIT = flags.bit('INFO_INIT')
 export const INFO_PRIVATE = flags.bit('INFO_PRIVATE')
 export const SCHED_PAUSE = flags.bit('SCHED_PAUSE')
 export const STATE_SETUP = flags.bit('STATE_SETUP')
 export const STATE_INIT = flags.bit('STATE_INIT')
 export const STATE_ADMIN = flags.bit('STATE_ADMIN')
+export const SC_HELPER = flags.bit('SC_HELPER')
+export const IGNEG_NICE = flags.bit('IGNEG_NICE')
 export const REBOOT_KILL = flags.bit('REBOOT_KILL')
 export const PERSISTENT = flags.bit('PERSISTENT')
 

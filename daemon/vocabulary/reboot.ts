@@ -48,7 +48,8 @@ export function rebootName(cmd: number): string | undefined {
 
 /**
  * What reboot(2) in a PID namespace was asked, by the signal its init is reported to have died of ("Behavior inside PID
- * namespaces"). RESTART2 arrives as RESTART and POWER_OFF as HALT; a signal sent from outside looks the same.
+ * namespaces"). RESTART2 arrives as RESTART and POWER_OFF as HALT; no other signal ends it so, for the kernel
+ * discards the fatal ones that it does not handle, but SIGKILL.
  */
 export const signalToRebootCmd: ReadonlyMap<number, number> = new Map([
   [SIGHUP, RESTART],

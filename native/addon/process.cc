@@ -1,4 +1,6 @@
 // Launcher, signals, UTS names.
+#include "../launcher/spec.h"
+#include "../namespaces/shims.h"
 #include "../namespaces/signal.h"
 #include "../namespaces/spawn.h"
 #include "../namespaces/uts.h"
@@ -7,11 +9,6 @@
 namespace {
 
 using Info = const Napi::CallbackInfo&;
-
-Napi::Value number(Info info, const Result& result) {
-  check(info, result);
-  return Napi::Number::New(info.Env(), static_cast<double>(result.value));
-}
 
 Napi::Value prepare_launcher_(Info info) {
   LauncherFiles files{};
@@ -24,7 +21,7 @@ Napi::Value prepare_launcher_(Info info) {
 
 Napi::Value start_zygote_(Info info) {
   int socket = -1;
-  Result result = start_zygote({int_arg(info, 0), int_arg(info, 1)}, &socket);
+  Result result = start_zygote({int_arg(info, 0), int_arg(info, 1)}, int_arg(info, 2), int_arg(info, 3), &socket);
   check(info, result);
   Napi::Object started = Napi::Object::New(info.Env());
   started.Set("pid", Napi::Number::New(info.Env(), static_cast<double>(result.value)));
@@ -33,13 +30,26 @@ Napi::Value start_zygote_(Info info) {
 }
 
 Napi::Value fork_launcher_(Info info) {
-  return number(info, fork_launcher(int_arg(info, 0), string_arg(info, 1) == "shim"));
+  return number(info, fork_launcher(int_arg(info, 0), {word_arg(info, 2), static_cast<Kind>(string_arg(info, 1)[0])}));
 }
 
 void send_order_(Info info) {
   if (!info[1].IsBuffer()) throw Napi::TypeError::New(info.Env(), "expected a buffer");
   auto data = info[1].As<Napi::Buffer<char>>();
-  check(info, send_order(int_arg(info, 0), data.Data(), data.Length(), int_arg(info, 2), int_arg(info, 3)));
+  int cgroup = int_arg(info, 2);
+  if (cgroup >= 0) mark_at_work(cgroup);
+  check(info, send_order(int_arg(info, 0), data.Data(), data.Length(), {cgroup, int_arg(info, 3), int_arg(info, 4)}));
+}
+
+Napi::Value connect_shim_(Info info) {
+  auto start_time = static_cast<uint64_t>(info[1].ToNumber().Int64Value());
+  return number(info, connect_shim(int_arg(info, 0), start_time, static_cast<uint32_t>(int_arg(info, 2))));
+}
+
+Napi::Value has_launcher_(Info info) {
+  Result result = has_launcher(string_arg(info, 0));
+  check(info, result);
+  return Napi::Boolean::New(info.Env(), result.value == 1);
 }
 
 Napi::Value reap_(Info info) {
@@ -105,6 +115,9 @@ void export_process(Napi::Env env, Napi::Object exports) {
   exports.Set("sendOrder", Napi::Function::New<send_order_>(env));
   exports.Set("startZygote", Napi::Function::New<start_zygote_>(env));
   exports.Set("forkLauncher", Napi::Function::New<fork_launcher_>(env));
+  exports.Set("connectShim", Napi::Function::New<connect_shim_>(env));
+  exports.Set("hasLauncher", Napi::Function::New<has_launcher_>(env));
+  exports.Set("protocol", Napi::Number::New(env, PROTOCOL));
   exports.Set("reap", Napi::Function::New<reap_>(env));
   exports.Set("openMember", Napi::Function::New<open_member_>(env));
   exports.Set("signalMember", Napi::Function::New<signal_member_>(env));

@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 
 #include "syscalls.h"
 
@@ -38,25 +39,37 @@ const char* path_of(const Spec& spec) {
   return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 }
 
-// execve(2) with the search of execvp(3), but along the guest's own PATH. Returns the errno.
-int exec_search(const Spec& spec) {
+// What to do with a path that the program may be at. Returns 0 when it was this one, or an errno.
+using Attempt = int (*)(const char* path, const Spec& spec);
+
+int try_exec(const char* path, const Spec& spec) {
+  execve(path, spec.argv.items, spec.env.items);
+  return errno;
+}
+
+int try_access(const char* path, const Spec&) {
+  struct stat info;
+  if (stat(path, &info) < 0) return errno;
+  if (!S_ISREG(info.st_mode)) return EACCES;
+  return access(path, X_OK) < 0 ? errno : 0;
+}
+
+// The search of execvp(3), but along the guest's own PATH.
+int search(const Spec& spec, Attempt attempt) {
   const char* name = spec.argv.items[0];
-  if (strchr(name, '/')) {
-    execve(name, spec.argv.items, spec.env.items);
-    return errno;
-  }
+  if (strchr(name, '/')) return attempt(name, spec);
   int result = ENOENT;
   for (const char* at = path_of(spec); *at;) {
     size_t size = strcspn(at, ":");
     char candidate[PATH_MAX];
     int n = snprintf(candidate, sizeof candidate, "%.*s/%s", static_cast<int>(size), at, name);
     if (size > 0 && n > 0 && static_cast<size_t>(n) < sizeof candidate) {
-      execve(candidate, spec.argv.items, spec.env.items);
+      int err = attempt(candidate, spec);
       // As execvp(3): go on after "not here", remember "here, but not allowed".
-      if (errno == EACCES)
+      if (err == EACCES)
         result = EACCES;
-      else if (errno != ENOENT && errno != ENOTDIR)
-        return errno;
+      else if (err != ENOENT && err != ENOTDIR)
+        return err;
     }
     at += size;
     if (*at == ':') at++;
@@ -67,13 +80,15 @@ int exec_search(const Spec& spec) {
 }  // namespace
 
 // Needs SETPCAP, so it comes before the other sets are cut.
-static Failed cut_bounding_set(uint64_t bcaps) {
+Failed cut_bounding_set(uint64_t bcaps) {
+  static uint64_t left = ~uint64_t{0};  // a fork has what its parent has
   // PR_CAPBSET_DROP fails with EINVAL past the kernel's last capability (prctl(2)).
   for (int cap = 0; cap < 64; cap++)
-    if (!(bcaps >> cap & 1) && prctl(PR_CAPBSET_DROP, cap) < 0) {
+    if (left & ~bcaps & (uint64_t{1} << cap) && prctl(PR_CAPBSET_DROP, cap) < 0) {
       if (errno == EINVAL) break;
       return {errno, "prctl", "PR_CAPBSET_DROP"};
     }
+  left &= bcaps;
   return {};
 }
 
@@ -81,6 +96,31 @@ Failed take_user(const Spec& spec) {
   if (setgroups(spec.group_count, spec.groups) < 0) return {errno, "setgroups", ""};
   if (setresgid(spec.gid, spec.gid, spec.gid) < 0) return {errno, "setresgid", ""};
   if (setresuid(spec.uid, spec.uid, spec.uid) < 0) return {errno, "setresuid", ""};
+  // The change has set this to fs.suid_dumpable, which a host may have opened (CVE-2016-9962).
+  if (prctl(PR_SET_DUMPABLE, 0) < 0) return {errno, "prctl", "PR_SET_DUMPABLE"};
+  return {};
+}
+
+Failed take_user_for_now(const Spec& spec) {
+  if (prctl(PR_SET_KEEPCAPS, 1) < 0) return {errno, "prctl", "PR_SET_KEEPCAPS"};
+  return take_user(spec);
+}
+
+Failed raise_powers() {
+  __user_cap_data_struct caps[2];
+  if (get_caps(caps) < 0) return {errno, "capget", ""};
+  for (auto& half : caps) {
+    half.effective = half.permitted;
+    half.inheritable = 0;  // and with it the ambient set
+  }
+  if (set_caps(caps) < 0) return {errno, "capset", ""};
+  return {};
+}
+
+Failed drop_powers(const Spec& spec) {
+  if (spec.uid == 0) return {};
+  const __user_cap_data_struct none[2] = {};
+  if (set_caps(none) < 0) return {errno, "capset", ""};
   return {};
 }
 
@@ -122,12 +162,39 @@ void restore_signals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+int close_from(int first, bool at_exec) {
+  if (sys_close_range(static_cast<unsigned>(first), ~0u, at_exec ? CLOSE_RANGE_CLOEXEC : 0) == 0) return 0;
+  if (errno != ENOSYS) return errno;
+  // Before Linux 5.9: each that there can be.
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) < 0) return errno;
+  for (int fd = first; fd < static_cast<int>(files.rlim_cur); fd++) {
+    if (at_exec)
+      fcntl(fd, F_SETFD, FD_CLOEXEC);
+    else
+      close(fd);
+  }
+  return 0;
+}
+
+void close_host_descriptors() {
+  if (sys_close_range(CONTROL_FD, LAST_FD, 0) == 0) return;
+  for (int fd = CONTROL_FD; fd <= LAST_FD; fd++) close(fd);  // before Linux 5.9
+}
+
 void shed_inheritance() {
   // Node raises its soft limit to the hard one; programs that walk all descriptors up to it would crawl.
   rlimit files;
   if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur > default_soft_files) {
     files.rlim_cur = default_soft_files;
     setrlimit(RLIMIT_NOFILE, &files);
+  }
+  // The priority of a daemon is not its guests', and what LimitNICE= or LimitRTPRIO= give to it would raise theirs
+  // without a capability.
+  setpriority(PRIO_PROCESS, 0, 0);
+  for (auto resource : {RLIMIT_NICE, RLIMIT_RTPRIO}) {
+    constexpr rlimit nothing{0, 0};
+    setrlimit(resource, &nothing);
   }
   // A keyring of its own: the daemon's may hold keys. ENOSYS where the kernel has none.
   syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
@@ -139,10 +206,18 @@ void shed_inheritance() {
   }
 }
 
+Failed check_command(const Spec& spec) {
+  if (chdir(spec.cwd) < 0) return {errno, "chdir", spec.cwd};
+  int err = search(spec, try_access);
+  // Nowhere that the guest could lead us to before it sees this process: its links may point out of its root.
+  if (chdir("/") < 0) return {errno, "chdir", "/"};
+  return {err, "execve", spec.argv.items[0]};
+}
+
 Failed start_command(const Spec& spec) {
   umask(022);
   if (chdir(spec.cwd) < 0) return {errno, "chdir", spec.cwd};
   // CVE-2024-21626: nothing but 0-2 may reach the guest. What stays open until exec is closed by it.
-  if (sys_close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0) return {errno, "close_range", ""};
-  return {exec_search(spec), "execve", spec.argv.items[0]};
+  if (int err = close_from(3, true)) return {err, "close_range", ""};
+  return {search(spec, try_exec), "execve", spec.argv.items[0]};
 }

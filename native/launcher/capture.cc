@@ -1,6 +1,5 @@
 #include "capture.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,9 +8,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
-
-#include "report.h"
-#include "syscalls.h"
 
 namespace {
 
@@ -22,11 +18,6 @@ struct Stream {
   size_t size = 0;
   size_t room = 0;
 };
-
-void close_end(int* fd) {
-  if (*fd >= 0) close(*fd);
-  *fd = -1;
-}
 
 // Keeps at most `limit` bytes and goes on reading past them, so that a talkative guest ends instead of hanging.
 void keep(Stream* s, const char* bytes, size_t n, size_t limit, bool* truncated) {
@@ -76,56 +67,60 @@ void feed(int* fd, const Spec& spec, size_t* fed) {
 
 }  // namespace
 
-int make_capture_pipes(CapturePipes* pipes) {
-  for (int* pair : {pipes->in, pipes->out, pipes->err})
-    if (pipe2(pair, O_CLOEXEC) < 0) return errno;
-  for (int fd : {pipes->in[1], pipes->out[0], pipes->err[0]})
-    if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0) return errno;
+// Who waits for the output has no use for a word before it, but others may wait for the first process to be in.
+static bool tells_start(const Spec& spec) { return !spec.capture || spec.clears; }
+
+Deadlines deadlines_of(const Spec& spec) {
+  long now = now_ms();
+  Deadlines d{spec.timeout_ms > 0 ? now + spec.timeout_ms : 0, now + exec_limit_ms};
+  if (d.end && d.end < d.exec) d.exec = d.end;
+  return d;
+}
+
+int tell_outcome(const Spec& spec, const Failure& failure, const Child& child, const Outcome& outcome) {
+  if (failure.code) {
+    send_failure(failure);
+    return 1;
+  }
+  if (!tells_start(spec)) send_text(Frame::started, "%d", child.pid);
+  send_text(Frame::exited, "%d %d %d %c", outcome.status, outcome.timed_out, outcome.truncated,
+            static_cast<char>(outcome.oom));
   return 0;
 }
 
-void use_as_stdio(const CapturePipes& pipes) {
-  dup2(pipes.in[0], 0);
-  dup2(pipes.out[1], 1);
-  dup2(pipes.err[1], 2);
-  // The parent's ends too: a guest that traces the child before its exec could hold them.
-  for (const int* pair : {pipes.in, pipes.out, pipes.err}) {
-    close(pair[0]);
-    close(pair[1]);
-  }
-}
-
-void close_child_ends(CapturePipes* pipes) {
-  close_end(&pipes->in[0]);
-  close_end(&pipes->out[1]);
-  close_end(&pipes->err[1]);
-}
-
-Outcome attend(pid_t pid, int pidfd, const Spec& spec, long deadline_ms, CapturePipes* pipes) {
+Outcome see_through(const Child& child, const Spec& spec, long deadline, Pipes* pipes, Log* log) {
+  if (tells_start(spec)) send_text(Frame::started, "%d", child.pid);
   Outcome outcome;
-  Stream out{pipes->out[0], Frame::out}, err{pipes->err[0], Frame::err};
+  // Without capture they are the log's.
+  Stream out{spec.capture ? pipes->out[0] : -1, Frame::out}, err{spec.capture ? pipes->err[0] : -1, Frame::err};
   size_t fed = 0;
-  if (pipes->in[1] >= 0 && spec.stdin_size == 0) close_end(&pipes->in[1]);
+  constexpr long look_again_ms = 20;
+  bool told = false;  // its end was told of, but whoever traces it may keep it from us
+  long give_up = 0;
   for (bool over = false; !over;) {
-    pollfd ready[] = {{pidfd, POLLIN, 0}, {out.fd, POLLIN, 0}, {err.fd, POLLIN, 0}, {pipes->in[1], POLLOUT, 0}};
-    long left = deadline_ms ? deadline_ms - now_ms() : -1;
-    if (deadline_ms && left <= 0) {
-      // It leads its own session, and its pid cannot be another's before it is reaped below.
-      kill(-pid, SIGKILL);
-      sys_pidfd_send_signal(pidfd, SIGKILL);
+    pollfd ready[] = {
+        {told ? -1 : child.ended, POLLIN, 0}, {out.fd, POLLIN, 0}, {err.fd, POLLIN, 0}, {pipes->in[1], POLLOUT, 0}};
+    long left = deadline ? deadline - now_ms() : -1;
+    if (deadline && left <= 0) {
+      kill_group(child);
       outcome.timed_out = true;
-      deadline_ms = 0;
-      left = -1;
+      deadline = 0;
+      give_up = now_ms() + reap_limit_ms;
     }
+    if (give_up) left = look_again_ms;
     constexpr long longest_poll = 1000000;
-    if (poll(ready, 4, static_cast<int>(left > longest_poll ? longest_poll : left)) < 0) continue;
+    if (log->poll(ready, 4, static_cast<int>(left > longest_poll ? longest_poll : left)) < 0) continue;
     if (ready[1].revents) drain(&out, spec.capture_limit, &outcome.truncated, 1);
     if (ready[2].revents) drain(&err, spec.capture_limit, &outcome.truncated, 1);
     if (ready[3].revents) feed(&pipes->in[1], spec, &fed);
-    over = ready[0].revents != 0;
+    if (!ready[0].revents && !give_up) continue;
+    over = has_ended(child);
+    if (!over && ready[0].revents && child.xid == 0) told = true;  // a pidfd does not change its mind
+    if (told && !give_up) give_up = now_ms() + reap_limit_ms;
+    if (!over && give_up && now_ms() >= give_up) break;
   }
-  while (waitpid(pid, &outcome.status, 0) < 0 && errno == EINTR) {
-  }
+  if (waitpid(child.pid, &outcome.status, WNOHANG) != child.pid) outcome.status = SIGKILL;
+  log->drain();
   // What the process left in the pipes, but no waiting for children it left behind with them.
   drain(&out, spec.capture_limit, &outcome.truncated, 64);
   drain(&err, spec.capture_limit, &outcome.truncated, 64);

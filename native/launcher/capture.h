@@ -2,26 +2,32 @@
 #pragma once
 #include <sys/types.h>
 
+#include "child.h"
+#include "log.h"
+#include "oom.h"
+#include "pipes.h"
+#include "report.h"
 #include "spec.h"
-
-struct CapturePipes {
-  int in[2] = {-1, -1};
-  int out[2] = {-1, -1};
-  int err[2] = {-1, -1};
-};
-
-// Returns 0 or an errno.
-int make_capture_pipes(CapturePipes* pipes);
-// In the child: the pipes become descriptors 0, 1 and 2.
-void use_as_stdio(const CapturePipes& pipes);
-// In the parent: close the child's ends.
-void close_child_ends(CapturePipes* pipes);
 
 struct Outcome {
   int status = 0;  // wait(2)
   bool timed_out = false;
   bool truncated = false;
+  OomKilled oom = OomKilled::no;
 };
-// Waits for the child `pid`, killing its process group at the deadline (now_ms(); 0: none); sends what it wrote as
-// frames. Without capture the pipes are all -1.
-Outcome attend(pid_t pid, int pidfd, const Spec& spec, long deadline_ms, CapturePipes* pipes);
+
+// By now_ms(). Nothing a child does before its exec is slow, so the limit for that is for stuck file systems and
+// hostile guests.
+struct Deadlines {
+  long end;   // of the whole process; 0: none
+  long exec;  // of its start
+};
+Deadlines deadlines_of(const Spec& spec);
+
+// Tells of a child that has exec'ed, at once or, when it is captured, with its outcome. Waits for its end, killing its
+// process group at the deadline (0: none); sends what it wrote as frames. Without capture what
+// it wrote is in the log when this returns.
+Outcome see_through(const Child& child, const Spec& spec, long deadline, Pipes* pipes, Log* log);
+
+// The last frames: the failure, or how it ended. Returns the launcher's exit code.
+int tell_outcome(const Spec& spec, const Failure& failure, const Child& child, const Outcome& outcome);

@@ -1,21 +1,24 @@
 #include "join.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <cerrno>
 #include <csignal>
-#include <initializer_list>
+#include <cstring>
 
 #include "become.h"
 #include "capture.h"
 #include "report.h"
+#include "seccomp.h"
 #include "shim.h"
 #include "syscalls.h"
 
 namespace {
 
+// In every context; the others are there by its flags.
 constexpr int joined = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWCGROUP;
 
 [[noreturn]] void fail(int pipe_fd, const Failed& failed) {
@@ -24,18 +27,24 @@ constexpr int joined = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID 
 
 // Runs in the context's cgroup, but still in the host's PID namespace, where no guest sees it. All power is gone
 // before the process that the guest can see, and with SYS_PTRACE trace, is made (CVE-2016-9962).
-[[noreturn]] void join_and_clone(const Spec& spec, CapturePipes pipes, int pipe_fd, pid_t* made) {
-  if (setns(PID1_FD, joined) < 0) fail_child(pipe_fd, errno, "setns", "");
-  for (int fd : {CONTROL_FD, CGROUP_FD, PID1_FD}) close(fd);
-  if (spec.capture) use_as_stdio(pipes);
-  if (Failed failed = drop_privileges(spec); failed.code) fail(pipe_fd, failed);
+[[noreturn]] void join_and_clone(const Spec& spec, const Pipes& pipes, int pipe_fd, pid_t* made) {
+  if (setns(PID1_FD, joined | static_cast<int>(spec.spaces)) < 0) fail_child(pipe_fd, errno, "setns", "");
+  close_host_descriptors();
+  use_as_stdio(pipes);
+  Failed failed;
+  if (spec.ignore_nice) failed = ignore_negative_nice(spec.bcaps & cap_sys_nice);
+  if (!failed.code) failed = refuse_user_namespaces(spec.bcaps & cap_sys_admin);
+  if (!failed.code) failed = drop_privileges(spec);
+  if (failed.code) fail(pipe_fd, failed);
   // The child must not be able to change what it is said to be: the page stays with this process and its parent.
   if (madvise(made, sizeof *made, MADV_DONTFORK) < 0) fail_child(pipe_fd, errno, "madvise", "");
+  // Whoever traces the child may keep it from its own setsid(2); the launcher's process group it must not be in, for
+  // kill(2) with 0 reaches a group across PID namespaces.
+  setsid();
   // CLONE_PARENT: a child of the launcher on the host, which waits for it, so that it leaves no zombie in the guest.
-  CloneArgs args{};
-  args.flags = CLONE_PARENT;
-  pid_t pid = sys_clone3(args);
-  if (pid < 0) fail_child(pipe_fd, errno, "clone3", "");
+  // By clone(2), for the guest's clone3(2) is refused by now.
+  pid_t pid = sys_clone(CLONE_PARENT);
+  if (pid < 0) fail_child(pipe_fd, errno, "clone", "");
   if (pid == 0) {
     setsid();
     restore_signals();
@@ -43,7 +52,18 @@ constexpr int joined = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID 
     fail(pipe_fd, start_command(spec));
   }
   *made = pid;
+  sched_yield();  // on a busy host it goes first: the end of this one takes as long as its exec
   _exit(0);
+}
+
+// PID 1 is signalled as ended only after the last process of its namespace.
+constexpr int end_wait_ms = 1000;
+
+// A PID namespace whose PID 1 has ended makes no process any more, and says so with ENOMEM (pid_namespaces(7)).
+bool is_for_its_end(const Failure& failure) {
+  if (failure.code != ENOMEM || strncmp(failure.call, "clone", sizeof failure.call) != 0) return false;
+  pollfd pid1{PID1_FD, POLLIN, 0};
+  return poll(&pid1, 1, end_wait_ms) > 0;
 }
 
 // The joining child has ended. What it made, or its failure.
@@ -55,77 +75,64 @@ Failure find_process(int status_pipe, pid_t made, int* pidfd) {
     return *pidfd < 0 ? make_failure(errno, "pidfd_open", "") : Failure{};
   }
   ChildMessage message;
-  if (read(status_pipe, &message, sizeof message) == static_cast<ssize_t>(sizeof message) && message.failure.code)
+  if (read(status_pipe, &message, sizeof message) == static_cast<ssize_t>(sizeof message) && message.failure.code &&
+      !is_for_its_end(message.failure))
     return message.failure;
-  return make_failure(ESRCH, "clone3", "the context ended");
+  return make_failure(ESRCH, "clone", "the context ended");
 }
 
-struct Job {
-  int status_pipe[2] = {-1, -1};
-  CapturePipes pipes;
-  pid_t* made = nullptr;  // shared with the joining child only
-};
-
-// Returns 0 or an errno, with the call in `call`.
-int prepare(const Spec& spec, Job* job, const char** call) {
-  *call = "pipe2";
-  if (int err = make_status_pipe(job->status_pipe)) return err;
-  if (spec.capture)
-    if (int err = make_capture_pipes(&job->pipes)) return err;
-  *call = "mmap";
-  void* page = mmap(nullptr, sizeof *job->made, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (page == MAP_FAILED) return errno;
-  job->made = static_cast<pid_t*>(page);
-  return 0;
-}
-
-Failure start(const Spec& spec, Job* job, long deadline, pid_t* pid, int* pidfd) {
-  const char* call = "";
-  if (int err = prepare(spec, job, &call)) return make_failure(err, call, "");
+Failure start(const Spec& spec, const Join& join, Pipes* pipes, long deadline, Child* child) {
+  if (join.failed.code) return make_failure(join.failed.code, join.failed.call, join.failed.detail);
+  if (spec.stdin_size > 0)
+    if (int err = make_input_pipe(pipes)) return make_failure(err, "pipe2", "");
   CloneArgs args{};
   args.flags = CLONE_INTO_CGROUP;
   args.exit_signal = SIGCHLD;
   args.cgroup = CGROUP_FD;
   pid_t joining = sys_clone3(args);
   if (joining < 0) return make_failure(errno, "clone3", "");
-  if (joining == 0) join_and_clone(spec, job->pipes, job->status_pipe[1], job->made);
-  close(job->status_pipe[1]);
-  close_child_ends(&job->pipes);
+  if (joining == 0) join_and_clone(spec, *pipes, join.status_pipe[1], join.made);
+  close(join.status_pipe[1]);
+  close_child_ends(pipes);
   waitpid(joining, nullptr, 0);
-  Failure failure = find_process(job->status_pipe[0], *job->made, pidfd);
+  child->pid = *join.made;
+  Failure failure = find_process(join.status_pipe[0], child->pid, &child->ended);
   if (failure.code) return failure;
-  *pid = *job->made;
-  if (!await_exec(job->status_pipe[0], *pidfd, deadline, &failure)) waitpid(*pid, nullptr, 0);
-  close(job->status_pipe[0]);
+  if (!await_exec(join.status_pipe[0], *child, deadline, &failure)) reap_soon(*child);
+  close(join.status_pipe[0]);
   return failure;
 }
 
 }  // namespace
 
-int run_join(const Spec& spec) {
-  signal(SIGPIPE, SIG_IGN);  // a guest that closes its input must not end its launcher
-  long now = now_ms();
-  long deadline = spec.timeout_ms > 0 ? now + spec.timeout_ms : 0;
-  long exec_deadline = now + exec_limit_ms;
-  if (deadline && deadline < exec_deadline) exec_deadline = deadline;
+Join prepare_join() {
+  Join join;
+  void* page = mmap(nullptr, sizeof *join.made, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED)
+    join.failed = {errno, "mmap", ""};
+  else if (int err = make_status_pipe(join.status_pipe))
+    join.failed = {err, "pipe2", ""};
+  else
+    join.made = static_cast<pid_t*>(page);
+  return join;
+}
 
-  Job job;
-  pid_t pid = 0;
-  int pidfd = -1;
-  Failure failure = start(spec, &job, exec_deadline, &pid, &pidfd);
+int run_join(const Spec& spec, const Join& join, Pipes pipes) {
+  signal(SIGPIPE, SIG_IGN);  // a guest that closes its input must not end its launcher
+  Deadlines deadlines = deadlines_of(spec);
+  Child child;
+  Log log(spec, &pipes);
+  Failure failure = start(spec, join, &pipes, deadlines.exec, &child);
   Outcome outcome;
   if (!failure.code) {
-    // Who waits for the output has no use for a word before it.
-    if (!spec.capture) send_text(Frame::started, "%d", pid);
-    outcome = attend(pid, pidfd, spec, deadline, &job.pipes);
-    if (spec.poke_reaper) keep_status("trusted.contextd.last_exit", outcome.status);
+    outcome = see_through(child, spec, deadlines.end, &pipes, &log);
+    outcome.oom = oom_killed(child.pid, outcome.status);
+    if (spec.poke_reaper) keep_status("trusted.contextd.last_exit", outcome.status, outcome.oom);
   }
   // The reaper looks whether this was the last process, also after a start that failed.
   if (spec.poke_reaper) sys_pidfd_send_signal(PID1_FD, SIGCHLD);
-  if (!failure.code && spec.capture) send_text(Frame::started, "%d", pid);
-  if (failure.code)
-    send_failure(failure);
-  else
-    send_text(Frame::exited, "%d %d %d", outcome.status, outcome.timed_out, outcome.truncated);
-  return failure.code ? 1 : 0;
+  int code = tell_outcome(spec, failure, child, outcome);
+  let_go_of_daemon();
+  log.see_through();
+  return code;
 }

@@ -1,6 +1,18 @@
 // A later process of a running context.
 #pragma once
+#include <sys/types.h>
+
+#include "become.h"
+#include "pipes.h"
 #include "spec.h"
 
+// What a launcher has ready before it knows which process to start.
+struct Join {
+  Failed failed;
+  int status_pipe[2] = {-1, -1};
+  pid_t* made = nullptr;  // shared with the joining child only
+};
+Join prepare_join();
+
 // Mode exec. Does not return before the process has ended.
-int run_join(const Spec& spec);
+int run_join(const Spec& spec, const Join& join, Pipes pipes);

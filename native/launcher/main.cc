@@ -3,6 +3,7 @@
 // The daemon starts one, the zygote, which forks the others: a fork of this small process costs a fraction of an exec.
 // A fork gets ready, then waits for its one order.
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -16,25 +17,44 @@
 #include <initializer_list>
 
 #include "become.h"
+#include "door.h"
 #include "join.h"
+#include "log.h"
 #include "mounts.h"
+#include "oom.h"
 #include "report.h"
+#include "seccomp.h"
 #include "shim.h"
 #include "spec.h"
-#include "syscalls.h"
+#include "vserver_create.h"
+#include "vserver_enter.h"
+#include "vserver_list.h"
 
 namespace {
 
 // Carries out the one order that comes on CONTROL_FD. Returns the exit code.
-int run_launcher(bool makes_mounts) {
+int run_launcher(const Wanted& wanted) {
   prctl(PR_SET_NAME, "contextd-shim");
   shed_inheritance();  // here and not in the zygote: each context gets a keyring of its own
   // Getting ready is for later; whoever carries out an order now goes first.
   int nice_value = getpriority(PRIO_PROCESS, 0);
   setpriority(PRIO_PROCESS, 0, nice_value + 5);
+  sched_param usual{};
+  bool is_real_time = sched_getparam(0, &usual) == 0 && usual.sched_priority > 1;
+  sched_param lower{usual.sched_priority - 1};
+  if (is_real_time) sched_setparam(0, &lower);
   GuestMounts mounts;
-  if (makes_mounts) mounts = prepare_mounts();
+  if (wanted.kind == Kind::shim) mounts = prepare_mounts();
+  int no_door = wanted.kind == Kind::shim ? make_door() : 0;
+  Join join;
+  if (wanted.kind == Kind::join) join = prepare_join();
+  Failed uncut = cut_bounding_set(wanted.bcaps);
+  note_oom_kills();
+  Pipes pipes;
+  int no_pipes = make_output_pipes(&pipes);
+  Failed unfiltered = refuse_system_calls();
   setpriority(PRIO_PROCESS, 0, nice_value);
+  if (is_real_time) sched_setparam(0, &usual);
 
   char* buffer = nullptr;
   SpecHeader header{};
@@ -44,22 +64,31 @@ int run_launcher(bool makes_mounts) {
   if (err) return send_failure(make_failure(err, "recvmsg", "launcher message")), 1;
   err = parse_spec(buffer, header, &spec);
   if (err) return send_failure(make_failure(err, "launcher", "launcher message")), 1;
+  // A kernel before 3.17, or one without filters, could refuse a guest nothing; all that have what namespaces need can.
+  bool may_lack = spec.mode >= Mode::vs_create && (unfiltered.code == ENOSYS || unfiltered.code == EINVAL);
+  if (unfiltered.code && !may_lack)
+    return send_failure(make_failure(unfiltered.code, unfiltered.call, unfiltered.detail)), 1;
+  if (uncut.code) return send_failure(make_failure(uncut.code, uncut.call, uncut.detail)), 1;
+  if (no_door) return send_failure(make_failure(no_door, "socketpair", "door")), 1;
+  if (no_pipes) return send_failure(make_failure(no_pipes, "pipe2", "output")), 1;
   switch (spec.mode) {
     case Mode::probe: return run_probe(mounts);
     case Mode::init:
-    case Mode::reaper: return run_shim(spec, mounts);
-    case Mode::exec: return run_join(spec);
+    case Mode::reaper: return run_shim(spec, &mounts, pipes);
+    case Mode::exec: return run_join(spec, join, pipes);
+    case Mode::vs_create: return run_vserver_create(spec);
+    case Mode::vs_enter: return run_vserver_enter(spec, pipes);
+    case Mode::vs_list: return run_vserver_list(spec);
     case Mode::none: break;
   }
   return 2;
 }
 
-// The socket of a launcher to be, and whether it will make mounts ('s') or join what is there ('e').
-// Returns -1 when the daemon is gone.
-int receive_socket(char* kind) {
+// The socket of a launcher to be. Returns -1 when the daemon is gone.
+int receive_socket(Wanted* wanted) {
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
   for (;;) {
-    iovec part{kind, 1};
+    iovec part{wanted, sizeof *wanted};
     msghdr message{};
     message.msg_iov = &part;
     message.msg_iovlen = 1;
@@ -80,14 +109,14 @@ int run_zygote() {
   prctl(PR_SET_NAME, "contextd-zygote");
   // Launchers are nobody's to wait for: the kernel clears them away (sigaction(2), SA_NOCLDWAIT).
   signal(SIGCHLD, SIG_IGN);
-  char kind;
-  for (int socket; (socket = receive_socket(&kind)) >= 0; close(socket)) {
+  Wanted wanted;
+  for (int socket; (socket = receive_socket(&wanted)) >= 0; close(socket)) {
     if (fork() != 0) continue;  // out of memory: the daemon sees the end of its socket
     signal(SIGCHLD, SIG_DFL);
     dup3(socket, CONTROL_FD, O_CLOEXEC);
     close(socket);
     setsid();
-    _exit(run_launcher(kind == 's'));
+    _exit(run_launcher(wanted));
   }
   return 0;
 }
@@ -101,10 +130,17 @@ int main() {
     return 2;
   }
   // The daemon opens everything close-on-exec; a library in it that does not must not reach a guest either.
-  sys_close_range(CONTROL_FD + 1, ~0u, 0);
-  // Reserves 4 and 5 for what comes with an order.
-  for (int fd : {CGROUP_FD, PID1_FD})
+  close_from(PROC_FD, false);
+  for (int fd : {FORKS_FD, FORKS_MAP_FD})
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return 2;
+  // Reserves the numbers of what comes later, or not at all.
+  const int reserved[] = {CGROUP_FD, PID1_FD, DOOR_FD, OUTER_DOOR_FD};
+  for (int fd : reserved) close(fd);
+  for (int fd : reserved)
     if (open("/dev/null", O_PATH | O_CLOEXEC) != fd) return 2;
+  if (open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC) != PROC_FD) return 2;
+  if (open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC) != DEV_FD) return 2;
+  if (open("/dev/null", O_PATH | O_CLOEXEC) != LOG_FD) return 2;
   // The daemon's working directory is no business of a guest's.
   if (chdir("/") < 0) return 2;
   // CVE-2016-9962: nothing of this process's memory or descriptors is for a guest to read while it joins one.

@@ -1,44 +1,29 @@
 #include "mounts.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include <cerrno>
 #include <initializer_list>
 
-#include "report.h"
+#include "guest_files.h"
+#include "mount_list.h"
 #include "syscalls.h"
 
 namespace {
 
-struct Device {
-  const char* name;
-  unsigned major, minor;
-};
-// What a program may expect without MKNOD (Documentation/admin-guide/devices.txt, section "Compulsory links").
-constexpr Device devices[] = {{"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
-                              {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
-
-struct Link {
-  const char* name;
-  const char* to;
-};
-constexpr Link links[] = {{"fd", "/proc/self/fd"},
-                          {"stdin", "/proc/self/fd/0"},
-                          {"stdout", "/proc/self/fd/1"},
-                          {"stderr", "/proc/self/fd/2"},
-                          {"ptmx", "pts/ptmx"}};
-
-struct ReadOnly {
-  const char* path;
-  bool required;  // not every kernel configuration has every path
-};
-// Writable by uid 0 without any capability, and they act on the host: core_pattern, sysrq, interrupt routing.
-constexpr ReadOnly read_only_in_proc[] = {{"sys", true}, {"sysrq-trigger", false}, {"irq", false}, {"bus", false}};
-
+constexpr unsigned data_only = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+constexpr unsigned devices_only = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
 constexpr unsigned no_programs = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
+constexpr int most_rebuilds = 20;
+
+Failed last_error(const char* call, const char* detail) { return {errno, call, detail}; }
 
 struct Option {
   const char* key;
@@ -61,182 +46,297 @@ int make_mount(const char* type, unsigned attributes, std::initializer_list<Opti
   return mount;
 }
 
-// Still following the host, so that what is unmounted there does not stay busy because of an idle launcher.
-void unshare_early(GuestMounts* m) {
+int set_attributes(int dir, const char* path, unsigned flags, unsigned attributes, uint64_t propagation = 0) {
   mount_attr attr{};
-  attr.propagation = MS_SLAVE;
-  m->host = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-  if (m->host < 0)
-    m->call = "open";
-  else if (unshare(CLONE_NEWNS | CLONE_NEWIPC) < 0)
-    m->call = "unshare";
-  else if (sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, attr) < 0)
-    m->call = "mount_setattr";
-  else
-    return;
-  m->code = errno;
+  attr.attr_set = attributes;
+  attr.propagation = propagation;
+  return sys_mount_setattr(dir, path, flags, attr);
 }
 
 // A directory of a mount as a mount of its own. Returns its descriptor or -1.
 int make_part(int base, const char* name, unsigned attributes) {
   int part = sys_open_tree(base, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (part < 0) return -1;
-  mount_attr attr{};
-  attr.attr_set = attributes;
-  if (sys_mount_setattr(part, "", AT_EMPTY_PATH, attr) == 0) return part;
+  if (set_attributes(part, "", AT_EMPTY_PATH, attributes) == 0) return part;
   int saved = errno;
   close(part);
   errno = saved;
   return -1;
 }
 
-bool fill_dev(int dev, GuestMounts* failed) {
-  auto fail = [failed](const char* call, const char* detail) {
-    failed->code = errno;
-    failed->call = call;
-    failed->detail = detail;
-    return false;
-  };
-  for (const auto& d : devices)
-    if (mknodat(dev, d.name, S_IFCHR | 0666, makedev(d.major, d.minor)) < 0) return fail("mknodat", d.name);
-  for (const auto& l : links)
-    if (symlinkat(l.to, dev, l.name) < 0) return fail("symlinkat", l.name);
-  if (mkdirat(dev, "shm", 01777) < 0 || mkdirat(dev, "pts", 0755) < 0) return fail("mkdirat", "dev");
-  return true;
+Failed fill_dev(int dev) {
+  for (const auto& d : guest_devices)
+    if (mknodat(dev, d.name, S_IFCHR | 0666, makedev(d.major, d.minor)) < 0) return last_error("mknodat", d.name);
+  for (const auto& l : guest_links)
+    if (symlinkat(l.to, dev, l.name) < 0) return last_error("symlinkat", l.name);
+  if (mkdirat(dev, "shm", 01777) < 0 || mkdirat(dev, "pts", 0755) < 0) return last_error("mkdirat", "dev");
+  return {};
 }
 
-// A directory below `root`, made when it is missing. The guest's image or a guest that shares the root may have put
+// On a directory below `root`, made when it is missing. The guest's image or a guest that shares the root may have put
 // a symbolic link there: none is followed, so nothing lands elsewhere or stays uncovered (openat2(2)).
-int open_target(int root, const char* name, int pipe_fd) {
-  if (mkdirat(root, name, 0755) < 0 && errno != EEXIST && errno != EROFS) fail_child(pipe_fd, errno, "mkdirat", name);
+Failed attach(int mount, int root, const char* name) {
   open_how how{};
   how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
   how.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH;
   int target = sys_openat2(root, name, how);
-  if (target < 0) fail_child(pipe_fd, errno, "openat2", name);
-  return target;
-}
-
-void attach(int mount, int root, const char* name, int pipe_fd) {
-  int target = open_target(root, name, pipe_fd);
-  if (sys_move_mount(mount, target) < 0) fail_child(pipe_fd, errno, "move_mount", name);
+  if (target < 0 && errno == ENOENT && mkdirat(root, name, 0755) == 0) target = sys_openat2(root, name, how);
+  if (target < 0) return last_error("openat2", name);
+  Failed failed;
+  if (sys_move_mount(mount, target) < 0) failed = last_error("move_mount", name);
   close(target);
+  return failed;
 }
 
-void make_read_only(int proc, const ReadOnly& entry, int pipe_fd) {
-  int tree = sys_open_tree(proc, entry.path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
-  if (tree < 0 && errno == ENOENT && !entry.required) return;
-  if (tree < 0) fail_child(pipe_fd, errno, "open_tree", entry.path);
-  mount_attr attr{};
-  attr.attr_set = MOUNT_ATTR_RDONLY | no_programs;
-  if (sys_mount_setattr(tree, "", AT_EMPTY_PATH, attr) < 0) fail_child(pipe_fd, errno, "mount_setattr", entry.path);
-  int target = openat(proc, entry.path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-  if (target < 0) fail_child(pipe_fd, errno, "openat", entry.path);
-  if (sys_move_mount(tree, target) < 0) fail_child(pipe_fd, errno, "move_mount", entry.path);
-  close(target);
-  close(tree);
-}
+struct Cover {
+  int root;
+  GuestMounts* mounts;
+  Failed failed;
+};
 
-// Only here can it be made: a proc mount shows the PID namespace of its maker.
-void mount_proc(int root, int pipe_fd) {
-  int proc = make_mount("proc", no_programs, {});
-  if (proc < 0) fail_child(pipe_fd, errno, "fsmount", "proc");
-  attach(proc, root, "proc", pipe_fd);
-  for (const ReadOnly& entry : read_only_in_proc) make_read_only(proc, entry, pipe_fd);
-  close(proc);
-}
-
-void enter_root(const char* path, int pipe_fd) {
-  mount_attr private_tree{};
-  private_tree.propagation = MS_PRIVATE;
-  if (sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, private_tree) < 0)
-    fail_child(pipe_fd, errno, "mount_setattr", "/");
-  // Whoever can write above the root could swap a component for a symlink: none is followed.
+// Hides what is at this path below the root, if anything is. A link there leads to what has a path of its own.
+Failed cover(int root, const char* path, GuestMounts* m) {
   open_how how{};
-  how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
-  how.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  int dir = sys_openat2(AT_FDCWD, path, how);
-  if (dir < 0) fail_child(pipe_fd, errno, "openat2", path);
-  int tree = sys_open_tree(dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
-  if (tree < 0) fail_child(pipe_fd, errno, "open_tree", path);
-  // A device node in an image is none of the guest's business, as on the host's root.
-  mount_attr attr{};
-  attr.attr_set = MOUNT_ATTR_NODEV;
-  if (sys_mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, attr) < 0)
-    fail_child(pipe_fd, errno, "mount_setattr", path);
-  if (sys_move_mount(tree, dir) < 0) fail_child(pipe_fd, errno, "move_mount", path);
-  if (fchdir(tree) < 0) fail_child(pipe_fd, errno, "fchdir", path);
-  // pivot_root(".", ".") stacks the old root on the new one, so no directory for it is needed (pivot_root(2), NOTES).
-  if (sys_pivot_root(".", ".") < 0) fail_child(pipe_fd, errno, "pivot_root", path);
-  if (sys_umount_detach(".") < 0) fail_child(pipe_fd, errno, "umount2", path);
-  if (chdir("/") < 0) fail_child(pipe_fd, errno, "chdir", "/");
-  close(dir);
-  close(tree);
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_IN_ROOT;
+  int target = sys_openat2(root, path, how);
+  if (target < 0) return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? Failed{} : last_error("openat2", path);
+  struct stat info;
+  if (fstat(target, &info) < 0) return last_error("fstat", path);
+  bool is_directory = S_ISDIR(info.st_mode);
+  int mount = is_directory ? m->empty : sys_open_tree(m->dev, "null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (mount < 0) return last_error("open_tree", path);
+  if (sys_move_mount(mount, target) < 0) return last_error("move_mount", path);
+  // A mount can be attached once. From then on it can be cloned, before Linux 6.15 from then on only.
+  if (is_directory) m->empty = sys_open_tree(mount, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+  if (m->empty < 0) return last_error("open_tree", path);
+  close(mount);
+  close(target);
+  return {};
 }
 
-void share_host_root(int pipe_fd) {
-  mount_attr attr{};
-  attr.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV;
-  attr.propagation = MS_PRIVATE;
-  if (sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, attr) < 0) fail_child(pipe_fd, errno, "mount_setattr", "/");
+void cover_cgroups(const ListedMount& listed, void* context) {
+  auto* c = static_cast<Cover*>(context);
+  if (c->failed.code || !is_cgroup(listed.type)) return;
+  c->failed = cover(c->root, listed.path, c->mounts);
+  c->failed.detail = "a mount of a cgroup tree";  // the path does not outlive this call
 }
 
-}  // namespace
+// Hides the host's part of what is mounted now below the root.
+Failed cover_host(int root, GuestMounts* m) {
+  struct statfs sys;
+  if (statfs("/sys", &sys) == 0 && sys.f_type == SYSFS_MAGIC)
+    for (const char* path : covered_in_sys)
+      if (Failed failed = cover(root, path, m); failed.code) return failed;
+  Cover c{root, m, {}};
+  if (int err = for_each_mount(PROC_FD, cover_cgroups, &c)) return {err, "read", "/proc/self/mountinfo"};
+  return c.failed;
+}
 
-GuestMounts prepare_mounts() {
-  constexpr unsigned data = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
-  constexpr unsigned devices_only = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
-  GuestMounts m;
-  m.pts = make_mount("devpts", devices_only, {{"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}});
-  // One file system for all four: making and ending one is what costs time. A guest sees no way from one to another.
+// Name below /proc of what over_proc has at this place.
+const char* over_proc_name(size_t i) {
+  constexpr size_t read_only = std::size(read_only_in_proc);
+  return i < read_only ? read_only_in_proc[i].path : covered_in_proc[i - read_only] + sizeof "/proc";
+}
+
+// Switches of the host are the same in every procfs, so those of the host's own will do.
+Failed make_over_proc(int proc, int base, GuestMounts* m) {
+  for (size_t i = 0; i < over_proc_count; i++) {
+    const char* name = over_proc_name(i);
+    m->over_proc[i] = -1;
+    struct stat info;
+    if (fstatat(proc, name, &info, AT_SYMLINK_NOFOLLOW) < 0) {
+      if (errno != ENOENT || (i < std::size(read_only_in_proc) && read_only_in_proc[i].required))
+        return last_error("fstatat", name);
+      continue;
+    }
+    if (i < std::size(read_only_in_proc))
+      m->over_proc[i] = make_part(proc, name, MOUNT_ATTR_RDONLY | no_programs);
+    else if (S_ISDIR(info.st_mode))
+      m->over_proc[i] = make_part(base, "empty", MOUNT_ATTR_RDONLY | no_programs);
+    else
+      m->over_proc[i] = make_part(base, "dev/null", devices_only);
+    if (m->over_proc[i] < 0) return last_error("open_tree", name);
+  }
+  return {};
+}
+
+// File systems of the guest's own. One tmpfs for all of them: making and ending one is what costs time. A guest sees
+// no way from one to another.
+Failed mount_own(int root, GuestMounts* m) {
+  int pts = make_mount("devpts", devices_only, {{"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}});
   int base = make_mount("tmpfs", 0, {{"mode", "700"}});
-  umask(0);
+  if (pts < 0 || base < 0) return last_error("fsmount", "tmpfs");
+  int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (proc < 0) return last_error("open", "/proc");
+  // Before Linux 6.15 parts can be made only of what is attached somewhere. For a moment it is.
+  if (Failed failed = attach(base, root, "proc"); failed.code) return failed;
+  int shm = -1, run = -1, tmp = -1;
   struct {
     int* mount;
     const char* name;
     mode_t mode;
     unsigned attributes;
-  } parts[] = {{&m.dev, "dev", 0755, devices_only},
-               {&m.shm, "shm", 01777, data},
-               {&m.run, "run", 0755, data},
-               {&m.tmp, "tmp", 01777, data}};
-  for (const auto& part : parts)
-    if (mkdirat(base, part.name, part.mode) == 0) *part.mount = make_part(base, part.name, part.attributes);
-  for (int mount : {m.dev, m.pts, m.shm, m.run, m.tmp}) {
-    if (mount >= 0) continue;
-    m.code = errno;
-    m.call = "fsmount";
-    return m;
+  } parts[] = {{&m->dev, "dev", 0755, devices_only},
+               {&shm, "shm", 01777, data_only},
+               {&run, "run", 0755, data_only},
+               {&tmp, "tmp", 01777, data_only},
+               {&m->empty, "empty", 0555, MOUNT_ATTR_RDONLY | no_programs}};
+  for (const auto& part : parts) {
+    if (mkdirat(base, part.name, part.mode) < 0) return last_error("mkdirat", part.name);
+    *part.mount = make_part(base, part.name, part.attributes);
+    if (*part.mount < 0) return last_error("open_tree", part.name);
   }
+  if (Failed failed = fill_dev(m->dev); failed.code) return failed;
+  if (Failed failed = make_over_proc(proc, base, m); failed.code) return failed;
+  if (sys_umount_detach("/proc") < 0) return last_error("umount2", "/proc");
+  close(proc);
   close(base);
-  bool filled = fill_dev(m.dev, &m);
-  umask(022);
-  if (filled) unshare_early(&m);
+
+  struct {
+    int mount, root;
+    const char* name;
+    // The host's sockets live in /run and /tmp, ours among them: none may be within a guest's reach.
+  } places[] = {
+      {m->dev, root, "dev"}, {pts, m->dev, "pts"}, {shm, m->dev, "shm"}, {run, root, "run"}, {tmp, root, "tmp"}};
+  for (const auto& place : places)
+    if (Failed failed = attach(place.mount, place.root, place.name); failed.code) return failed;
+  for (int mount : {pts, shm, run, tmp}) close(mount);
+  return {};
+}
+
+// All of a guest that sees the host's root, in a mount namespace of its own.
+Failed build(GuestMounts* m) {
+  m->host_list = openat(PROC_FD, "self/mountinfo", O_RDONLY | O_CLOEXEC);
+  if (m->host_list < 0) return last_error("open", "/proc/self/mountinfo");
+  if (unshare(CLONE_NEWNS) < 0) return last_error("unshare", "CLONE_NEWNS");
+  // Still following the host, so that what is unmounted there does not stay busy because of an idle launcher.
+  if (set_attributes(AT_FDCWD, "/", AT_RECURSIVE, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, MS_SLAVE) < 0)
+    return last_error("mount_setattr", "/");
+  int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root < 0) return last_error("open", "/");
+  mode_t mask = umask(0);
+  Failed failed = mount_own(root, m);
+  umask(mask);
+  if (!failed.code) failed = cover_host(root, m);
+  close(root);
+  return failed;
+}
+
+Failed rebuild(GuestMounts* m) {
+  for (int fd : {m->host_list, m->dev, m->empty}) close(fd);
+  for (int fd : m->over_proc)
+    if (fd >= 0) close(fd);
+  if (setns(m->host, CLONE_NEWNS) < 0) return last_error("setns", "CLONE_NEWNS");
+  return build(m);
+}
+
+bool host_has_changed(const GuestMounts& m) {
+  pollfd list{m.host_list, POLLPRI, 0};
+  return poll(&list, 1, 0) != 0;
+}
+
+// The directory and all that is mounted below it, as the host sees it. Whoever can write above it could swap a
+// component for a symbolic link: none is followed.
+Failed clone_root(const char* path, const GuestMounts& m, int* tree) {
+  int own = openat(PROC_FD, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  if (own < 0) return last_error("open", "/proc/self/ns/mnt");
+  if (setns(m.host, CLONE_NEWNS) < 0) return last_error("setns", "CLONE_NEWNS");
+  open_how how{};
+  how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  int dir = sys_openat2(AT_FDCWD, path, how);
+  if (dir < 0) return last_error("openat2", path);
+  *tree = sys_open_tree(dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+  if (*tree < 0) return last_error("open_tree", path);
+  if (setns(own, CLONE_NEWNS) < 0) return last_error("setns", "CLONE_NEWNS");
+  close(dir);
+  close(own);
+  return {};
+}
+
+Failed enter_root(const char* path, GuestMounts* m) {
+  int tree = -1;
+  if (Failed failed = clone_root(path, *m, &tree); failed.code) return failed;
+  // A device node in an image is none of the guest's business, as on the host's root.
+  if (set_attributes(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, MOUNT_ATTR_NODEV, MS_PRIVATE) < 0)
+    return last_error("mount_setattr", path);
+  int old_root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (old_root < 0) return last_error("open", "/");
+  if (Failed failed = attach(tree, old_root, "tmp"); failed.code) return failed;
+  if (Failed failed = attach(m->dev, tree, "dev"); failed.code) return failed;
+  if (fchdir(tree) < 0) return last_error("fchdir", path);
+  // pivot_root(".", ".") stacks the old root on the new one, so no directory for it is needed (pivot_root(2), NOTES).
+  if (sys_pivot_root(".", ".") < 0) return last_error("pivot_root", path);
+  if (sys_umount_detach(".") < 0) return last_error("umount2", path);
+  if (chdir("/") < 0) return last_error("chdir", "/");
+  close(old_root);
+  Failed failed = cover_host(tree, m);
+  close(tree);
+  return failed;
+}
+
+}  // namespace
+
+GuestMounts prepare_mounts() {
+  GuestMounts m;
+  for (int& mount : m.over_proc) mount = -1;
+  m.host = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  if (m.host < 0)
+    m.failed = last_error("open", "/proc/self/ns/mnt");
+  else if (unshare(CLONE_NEWIPC | CLONE_NEWUTS) < 0)
+    m.failed = last_error("unshare", "CLONE_NEWIPC");
+  else
+    m.failed = build(&m);
   return m;
 }
 
-void close_mounts(const GuestMounts& m) {
-  for (int mount : {m.dev, m.pts, m.shm, m.run, m.tmp})
-    if (mount >= 0) close(mount);
+// The files of lxcfs that the guest shall see. One that is dead, or not there any more, keeps no guest from starting.
+static void open_lxcfs(const Spec& spec, GuestMounts* m) {
+  for (size_t i = 0; i < spec.lxcfs.count; i++) {
+    char path[64];
+    snprintf(path, sizeof path, "/var/lib/lxcfs/proc/%s", spec.lxcfs.items[i]);
+    int file = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+    if (file >= 0 && set_attributes(file, "", AT_EMPTY_PATH, MOUNT_ATTR_RDONLY | no_programs) < 0) {
+      close(file);
+      file = -1;
+    }
+    m->lxcfs[i] = file;
+  }
 }
 
-void set_up_mounts(const Spec& spec, const GuestMounts& m, int pipe_fd) {
-  if (m.code) fail_child(pipe_fd, m.code, m.call, m.detail);
-  if (spec.root)
-    enter_root(spec.root, pipe_fd);
-  else
-    share_host_root(pipe_fd);
-  int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (root < 0) fail_child(pipe_fd, errno, "open", "/");
-  mount_proc(root, pipe_fd);
-  attach(m.dev, root, "dev", pipe_fd);
-  attach(m.pts, m.dev, "pts", pipe_fd);
-  attach(m.shm, m.dev, "shm", pipe_fd);
-  if (!spec.root) {
-    // The host's sockets live in /run and /tmp, ours among them: none may be within a guest's reach.
-    // A guest with its own root brings its own.
-    attach(m.run, root, "run", pipe_fd);
-    attach(m.tmp, root, "tmp", pipe_fd);
+Failed finish_mounts(const Spec& spec, GuestMounts* m) {
+  if (m->failed.code) return m->failed;
+  // First nothing of the host comes any more, then what has come is looked at: a mount in between would be writable.
+  for (int tries = 0;; tries++) {
+    if (set_attributes(AT_FDCWD, "/", AT_RECURSIVE, 0, MS_PRIVATE) < 0) return last_error("mount_setattr", "/");
+    if (!host_has_changed(*m)) break;
+    if (tries == most_rebuilds) return {EAGAIN, "mount_setattr", "the mounts of the host change all the time"};
+    if (Failed failed = rebuild(m); failed.code) return failed;
   }
-  // What is open now is closed by exec, or by the reaper; one call for each would only cost time.
+  open_lxcfs(spec, m);  // out of reach from the guest's own root
+  if (spec.root)
+    if (Failed failed = enter_root(spec.root, m); failed.code) return failed;
+  for (int* fd : {&m->host_list, &m->host}) {
+    close(*fd);
+    *fd = -1;
+  }
+  return {};
+}
+
+Failed mount_proc(const Spec& spec, const GuestMounts& m) {
+  int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root < 0) return last_error("open", "/");
+  int proc = make_mount("proc", no_programs, {});
+  if (proc < 0) return last_error("fsmount", "proc");
+  if (Failed failed = attach(proc, root, "proc"); failed.code) return failed;
+  for (size_t i = 0; i < over_proc_count; i++)
+    if (m.over_proc[i] >= 0 && sys_move_mount_to(m.over_proc[i], proc, over_proc_name(i)) < 0)
+      return last_error("move_mount", over_proc_name(i));
+  for (size_t i = 0; i < spec.lxcfs.count; i++)
+    if (m.lxcfs[i] >= 0 && sys_move_mount_to(m.lxcfs[i], proc, spec.lxcfs.items[i]) < 0)
+      return last_error("move_mount", spec.lxcfs.items[i]);
+  close(proc);
+  close(root);
+  return {};
 }

@@ -1,27 +1,34 @@
 // The mounts a guest sees.
 #pragma once
+#include <iterator>
+
+#include "become.h"
+#include "guest_files.h"
 #include "spec.h"
 
-// Filesystems of a guest that need not know which guest it is. They are made before an order comes, attached to
-// nothing, so that making them costs a new context no time.
+constexpr size_t over_proc_count = std::size(read_only_in_proc) + std::size(covered_in_proc);
+
+// Namespaces and mounts of a guest to be. They are made before an order comes, for the guest that most are: one that
+// sees the host's root, read-only, with /dev, /run and /tmp of its own. So a start costs next to none of it.
 struct GuestMounts {
-  int dev = -1;   // tmpfs with devices and links
-  int pts = -1;   // devpts
-  int shm = -1;   // tmpfs for /dev/shm
-  int run = -1;   // tmpfs for /run
-  int host = -1;  // the host's mount namespace, to go back to
-  int tmp = -1;   // tmpfs for /tmp
-  int code = 0;   // errno of what failed, 0 for none
-  const char* call = "";
-  const char* detail = "";
+  int host_list = -1;  // polls with POLLPRI when the mounts of the host have changed since (proc(5), /proc/PID/mounts)
+  int host = -1;       // the host's mount namespace
+  int dev = -1;        // tmpfs with devices and links, with devpts and /dev/shm on it
+  int empty = -1;      // read-only, with nothing in it, attached nowhere: covers directories of the host
+  int over_proc[over_proc_count];  // what lies over files of the guest's /proc, attached nowhere; -1: no such file
+  int lxcfs[lxcfs_max];            // in the order of spec.lxcfs; -1: not to be had
+  Failed failed;
 };
 
-// Also gives the caller the mount and IPC namespaces that its PID 1 will have: making them is slow, and ending them
-// too, which thereby is done when the shim ends, after it has told of the end of the guest.
+// Gives the caller the mount, IPC and UTS namespaces that its PID 1 will have. Ending them is slow: it is done when the
+// shim ends, after it has told of the end of the guest.
 GuestMounts prepare_mounts();
-void close_mounts(const GuestMounts& mounts);
 
-// Runs in PID 1 before any guest code, in a fresh mount namespace. With spec.root that directory becomes "/"; without,
-// the host's root, read-only and without device nodes. Either way /proc and /dev are the guest's own.
-// On failure fails the child through pipe_fd.
-void set_up_mounts(const Spec& spec, const GuestMounts& mounts, int pipe_fd);
+// The order is here. Makes all anew when the host's mounts have changed meanwhile; with spec.root that directory
+// becomes
+// "/" of the caller and its namespace. No mount of the host comes or goes in it any more. Closes what leads to the
+// host.
+Failed finish_mounts(const Spec& spec, GuestMounts* mounts);
+
+// In PID 1 of the new PID namespace, which is the one that a proc mount shows.
+Failed mount_proc(const Spec& spec, const GuestMounts& mounts);

@@ -13,7 +13,6 @@
 #include "become.h"
 #include "report.h"
 #include "spec.h"
-#include "syscalls.h"
 
 namespace {
 
@@ -75,7 +74,7 @@ void run_reaper(int orders, int status_pipe) {
   listen_for_children();
   tell_ready(status_pipe);
   dup3(orders, CONTROL_FD, O_CLOEXEC);
-  sys_close_range(CONTROL_FD + 1, ~0u, 0);
+  close_from(CONTROL_FD + 1, false);
   orders = CONTROL_FD;
   sigset_t none;
   sigemptyset(&none);

@@ -11,9 +11,9 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <initializer_list>
 
 #include "spec.h"
-#include "syscalls.h"
 
 void send_frame(Frame type, const void* data, size_t size) {
   uint32_t head[2] = {static_cast<uint32_t>(type), static_cast<uint32_t>(size)};
@@ -52,6 +52,10 @@ void send_text(Frame type, const char* format, ...) {
   if (n < 0) return;
   size_t size = static_cast<size_t>(n);
   send_frame(type, text, size < sizeof text ? size : sizeof text - 1);
+}
+
+void let_go_of_daemon() {
+  for (int fd : {CONTROL_FD, CGROUP_FD, PID1_FD}) close(fd);
 }
 
 Failure make_failure(int code, const char* call, const char* detail) {
@@ -94,10 +98,10 @@ long now_ms() {
   return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-bool await_exec(int pipe_fd, int pidfd, long deadline_ms, Failure* failure) {
+bool await_exec(int pipe_fd, const Child& child, long deadline_ms, Failure* failure) {
   for (bool ready = false;;) {
     long left = deadline_ms - now_ms();
-    pollfd events[] = {{pipe_fd, POLLIN, 0}, {pidfd, POLLIN, 0}};
+    pollfd events[] = {{pipe_fd, POLLIN, 0}, {child.ended, POLLIN, 0}};
     if (left > 0 && poll(events, 2, static_cast<int>(left)) < 0 && errno != EINTR) left = 0;
     ChildMessage message;
     ssize_t n = read(pipe_fd, &message, sizeof message);
@@ -118,6 +122,6 @@ bool await_exec(int pipe_fd, int pidfd, long deadline_ms, Failure* failure) {
       continue;
     break;
   }
-  sys_pidfd_send_signal(pidfd, SIGKILL);
+  kill_child(child);
   return false;
 }

@@ -4,18 +4,24 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "child.h"
+
 // Frames on CONTROL_FD: {u32 type, u32 size} in host order, then `size` bytes.
 enum class Frame : uint32_t {
-  started = 'S',  // "PID": exec has succeeded; host pid
-  error = 'E',    // "ERRNO CALL DETAIL"
-  exited = 'X',   // "WAIT_STATUS TIMED_OUT TRUNCATED"
-  out = 'O',      // captured stdout
-  err = 'R',      // captured stderr
+  started = 'S',   // "PID": exec has succeeded; host pid
+  error = 'E',     // "ERRNO CALL DETAIL"
+  exited = 'X',    // "WAIT_STATUS TIMED_OUT TRUNCATED OOM_KILLED", the last as in oom.h; status -1: a reaper's own end
+  admitted = 'A',  // "PID init" or "PID reaper": to a daemon that came by the door
+  out = 'O',       // captured stdout
+  err = 'R',       // captured stderr
 };
 
 // Sending never fails the job: a daemon that is gone reads the cgroup's attributes when it is back.
 void send_frame(Frame type, const void* data, size_t size);
 void send_text(Frame type, const char* format, ...) __attribute__((format(printf, 2, 3)));
+
+// All is told. The daemon sees the end of its socket, and the context is nobody's to keep.
+void let_go_of_daemon();
 
 struct Failure {
   int32_t code;  // errno; 0 is no failure
@@ -39,8 +45,8 @@ void tell_ready(int pipe_fd);
 
 // Milliseconds of CLOCK_MONOTONIC.
 long now_ms();
-// How long a child may take until its exec; it does nothing slow, so this is for stuck file systems and hostile guests.
+// How long a child may take until its exec.
 constexpr long exec_limit_ms = 30000;
 
-// Waits until the child behind `pidfd` has exec'ed. Otherwise kills it, fills in `failure` and returns false.
-bool await_exec(int pipe_fd, int pidfd, long deadline_ms, Failure* failure);
+// Waits until the child has exec'ed. Otherwise kills it, fills in `failure` and returns false.
+bool await_exec(int pipe_fd, const Child& child, long deadline_ms, Failure* failure);

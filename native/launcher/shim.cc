@@ -7,20 +7,23 @@
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "become.h"
+#include "door.h"
+#include "forks.h"
+#include "log.h"
 #include "mounts.h"
+#include "own_spaces.h"
 #include "reaper.h"
 #include "report.h"
+#include "seccomp.h"
 #include "syscalls.h"
 
 namespace {
-
-// The others are the shim's own already (prepare_mounts).
-constexpr uint64_t namespaces = CLONE_NEWUTS | CLONE_NEWPID;
 
 void set_names(const Spec& spec, int pipe_fd) {
   if (spec.nodename && sethostname(spec.nodename, strlen(spec.nodename)) < 0)
@@ -34,28 +37,44 @@ void set_names(const Spec& spec, int pipe_fd) {
 }
 
 // Runs as PID 1 of the new namespace, alone in it until it is ready.
-[[noreturn]] void run_pid1(const Spec& spec, const GuestMounts& mounts, int pipe_fd, int orders) {
+[[noreturn]] void run_pid1(const Spec& spec, const GuestMounts& mounts, const Pipes& pipes, int pipe_fd, int orders) {
   // The guest must find no way back to the daemon or the host's cgroup tree, whoever gets to trace this process.
-  close(CONTROL_FD);
-  close(CGROUP_FD);
+  close_host_descriptors();
+  use_as_stdio(pipes);
   setsid();
   // Only now: with CLONE_NEWCGROUP in clone3 the namespace's root would be the parent's cgroup (cgroup_namespaces(7)).
   if (unshare(CLONE_NEWCGROUP) < 0) fail_child(pipe_fd, errno, "unshare", "CLONE_NEWCGROUP");
-  set_up_mounts(spec, mounts, pipe_fd);
+  if (Failed failed = mount_proc(spec, mounts); failed.code) fail(pipe_fd, failed);
+  if (spec.spaces & CLONE_NEWNET)
+    if (Failed failed = set_up_network(spec); failed.code) fail(pipe_fd, failed);
   set_names(spec, pipe_fd);
-  if (Failed failed = drop_privileges(spec); failed.code) fail(pipe_fd, failed);
+  Failed failed;
+  if (spec.ignore_nice) failed = ignore_negative_nice(spec.bcaps & cap_sys_nice);
+  if (!failed.code) failed = refuse_user_namespaces(spec.bcaps & cap_sys_admin);
+  if (!failed.code) failed = drop_privileges(spec);
+  if (failed.code) fail(pipe_fd, failed);
   if (spec.mode == Mode::reaper) run_reaper(orders, pipe_fd);
   restore_signals();
   tell_ready(pipe_fd);
   fail(pipe_fd, start_command(spec));
 }
 
+// A PID 1 that runs.
+struct Run {
+  pid_t pid1;
+  int pidfd;
+  int orders;     // socket to the reaper
+  bool has_init;  // PID 1 is the guest's init, not a reaper
+};
+
+const char* role_of(const Run& run) { return run.has_init ? "init" : "reaper"; }
+
 // Tells the daemon, and first leaves it where a later daemon finds it.
-void announce(pid_t pid1, bool is_init) {
+void announce(const Run& run) {
   char text[32];
-  int n = snprintf(text, sizeof text, "%d %s", pid1, is_init ? "init" : "reaper");
+  int n = snprintf(text, sizeof text, "%d %s", run.pid1, role_of(run));
   fsetxattr(CGROUP_FD, "trusted.contextd.pid1", text, static_cast<size_t>(n), 0);
-  send_text(Frame::started, "%d", pid1);
+  send_text(Frame::started, "%d", run.pid1);
 }
 
 // The reaper's answer to an order: its failure, or end of file because its exec has closed the socket.
@@ -71,21 +90,25 @@ bool took_order(int orders, int pidfd, Failure* failure) {
     return false;
   }
   ssize_t size = recv(orders, failure, sizeof *failure, MSG_DONTWAIT | MSG_WAITALL);
+  // ECONNRESET: it has closed its end with the order unread, and its pidfd is about to tell.
+  if (size < 0) *failure = make_failure(ESRCH, "execve", "the reaper has ended");
   return size == 0;
 }
 
-// Hands one order from the daemon to the reaper and its answer back. True when the reaper is the guest's init now.
-bool forward_order(int orders, int pidfd, pid_t pid1) {
+// Hands one order from the daemon to the reaper and its answer back. False when the daemon is gone or makes no sense.
+bool forward_order(Run* run) {
   char* buffer = nullptr;
   SpecHeader header{};
   int err = read_spec_message(CONTROL_FD, &buffer, &header);
+  bool understood = !err;
+  if (!err && run->has_init) err = EPERM;
   if (!err) {
     struct {
       const void* data;
       size_t size;
     } parts[] = {{&header, sizeof header}, {buffer, size_t{header.fields} + header.stdin_size}};
     for (const auto& part : parts)
-      if (send(orders, part.data, part.size, MSG_NOSIGNAL) != static_cast<ssize_t>(part.size)) err = EPIPE;
+      if (send(run->orders, part.data, part.size, MSG_NOSIGNAL) != static_cast<ssize_t>(part.size)) err = EPIPE;
   }
   free(buffer);
   Failure failure{};
@@ -93,70 +116,84 @@ bool forward_order(int orders, int pidfd, pid_t pid1) {
   if (err)
     failure = make_failure(err, "send", "order to the reaper");
   else
-    took = took_order(orders, pidfd, &failure);
+    took = run->has_init = took_order(run->orders, run->pidfd, &failure);
   if (took)
-    announce(pid1, true);
+    announce(*run);
   else
     send_failure(failure);
-  return took;
+  return understood;
 }
 
-// Serves the daemon until PID 1 has ended. True when PID 1 has become a guest's init.
-bool serve_reaper(int orders, int pidfd, pid_t pid1) {
-  bool became_init = false;
+// Serves one daemon after the other until PID 1 has ended.
+void serve(Run* run, Log* log) {
   for (int control = CONTROL_FD;;) {
-    pollfd ready[] = {{pidfd, POLLIN, 0}, {control, POLLIN, 0}};
-    if (poll(ready, 2, -1) < 0) continue;
-    if (ready[0].revents) return became_init;
+    pollfd ready[] = {{run->pidfd, POLLIN, 0}, {control, POLLIN, 0}, {DOOR_FD, POLLIN, 0}};
+    if (log->poll(ready, 3, -1) < 0) continue;
+    if (ready[0].revents) return;
     char probe;
-    if (recv(CONTROL_FD, &probe, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+    if (ready[1].revents && (recv(CONTROL_FD, &probe, 1, MSG_PEEK | MSG_DONTWAIT) <= 0 || !forward_order(run)))
       control = -1;  // the daemon is gone
-    else
-      became_init = forward_order(orders, pidfd, pid1);
-    if (became_init) control = -1;
+    if (ready[2].revents && admit_daemon()) {
+      control = CONTROL_FD;
+      send_text(Frame::admitted, "%d %s", run->pid1, role_of(*run));
+    }
   }
 }
 
-int give_up(int code, const char* call) {
-  send_failure(make_failure(code, call, ""));
+// Nothing else ends the init of a PID namespace by these: the kernel discards a fatal signal other than SIGKILL that
+// it does not handle, whoever sends it, and reboot(2) replaces the status of the SIGKILL that it ends it by
+// (pid_namespaces(7), "Behavior of signal-handling" and "reboot"; zap_pid_ns_processes).
+bool was_rebooted(int status) {
+  return WIFSIGNALED(status) && (WTERMSIG(status) == SIGHUP || WTERMSIG(status) == SIGINT);
+}
+
+int give_up(const Failed& failed) {
+  send_failure(make_failure(failed.code, failed.call, failed.detail));
   return 1;
 }
+int give_up(int code, const char* call) { return give_up({code, call, ""}); }
 
 }  // namespace
 
-void keep_status(const char* attribute, int status) {
-  char text[16];
-  int n = snprintf(text, sizeof text, "%d", status);
+void keep_status(const char* attribute, int status, OomKilled oom) {
+  char text[32];
+  int n = snprintf(text, sizeof text, "%d %c", status, static_cast<char>(oom));
   // Before the daemon can hear of it, so that it is not lost with a daemon that is not there.
   fsetxattr(CGROUP_FD, attribute, text, static_cast<size_t>(n), 0);
 }
 
-int run_shim(const Spec& spec, const GuestMounts& mounts) {
+int run_shim(const Spec& spec, GuestMounts* mounts, Pipes pipes) {
+  Log log(spec, &pipes);
   int status_pipe[2], orders[2] = {-1, -1};
   if (int err = make_status_pipe(status_pipe)) return give_up(err, "pipe2");
   if (spec.mode == Mode::reaper && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, orders) < 0)
     return give_up(errno, "socketpair");
 
+  Failed failed = mounts->failed;
+  if (!failed.code && spec.spaces & CLONE_NEWTIME) failed = prepare_time();
+  if (!failed.code) failed = finish_mounts(spec, mounts);
+  if (failed.code) return give_up(failed);
+  announce_door();  // from here on the next daemon can ask what has become of this order
   int pidfd = -1;
   CloneArgs args{};
-  args.flags = namespaces | CLONE_INTO_CGROUP | CLONE_PIDFD;
+  // The others are the shim's own already (prepare_mounts).
+  args.flags = CLONE_NEWPID | (spec.spaces & CLONE_NEWNET) | CLONE_INTO_CGROUP | CLONE_PIDFD;
   args.pidfd = reinterpret_cast<uintptr_t>(&pidfd);
   args.exit_signal = SIGCHLD;
   args.cgroup = CGROUP_FD;
   pid_t pid1 = sys_clone3(args);
   if (pid1 < 0) return give_up(errno, "clone3");
-  if (pid1 == 0) run_pid1(spec, mounts, status_pipe[1], orders[1]);
+  if (pid1 == 0) run_pid1(spec, *mounts, pipes, status_pipe[1], orders[1]);
   close(status_pipe[1]);
+  close_child_ends(&pipes);
   if (orders[1] >= 0) close(orders[1]);
 
+  Run run{pid1, pidfd, orders[0], spec.mode == Mode::init};
   Failure failure{};
-  bool started = await_exec(status_pipe[0], pidfd, now_ms() + exec_limit_ms, &failure);
-  bool has_init = spec.mode == Mode::init;
-  if (started) announce(pid1, has_init);
-  // Now, while the guest runs: they are held by its namespace, or not needed.
-  close_mounts(mounts);
+  bool started = await_exec(status_pipe[0], {pid1, pidfd}, now_ms() + exec_limit_ms, &failure);
+  if (started) announce(run);
   close(status_pipe[0]);
-  if (started && spec.mode == Mode::reaper) has_init = serve_reaper(orders[0], pidfd, pid1);
+  if (started) serve(&run, &log);
   int status = 0;
   while (waitpid(pid1, &status, 0) < 0 && errno == EINTR) {
   }
@@ -164,25 +201,33 @@ int run_shim(const Spec& spec, const GuestMounts& mounts) {
     send_failure(failure);
     return 1;
   }
-  if (has_init)
-    keep_status("trusted.contextd.exit", status);
-  else
+  OomKilled oom = OomKilled::no;
+  if (spec.fork_slot) keep_forks(spec.fork_slot);
+  // The reaper's end, too, is the context's when reboot(2) was called beside it.
+  if (run.has_init || was_rebooted(status)) {
+    oom = oom_killed(pid1, status);
+    keep_status("trusted.contextd.exit", status, oom);
+  } else {
     status = -1;  // how the reaper ends says nothing
-  send_text(Frame::exited, "%d 0 0", status);
+  }
+  // All that could write is dead. Before the end is told of, so that whoever waits for it finds all of the log.
+  log.drain();
+  send_text(Frame::exited, "%d 0 0 %c", status, static_cast<char>(oom));
   return 0;
 }
 
 int run_probe(const GuestMounts& mounts) {
-  if (mounts.code) return give_up(mounts.code, mounts.call);
+  if (mounts.failed.code) return give_up(mounts.failed);
   if (unshare(CLONE_NEWCGROUP) < 0) return give_up(errno, "unshare");
   CloneArgs args{};
-  args.flags = namespaces | CLONE_INTO_CGROUP;
+  args.flags = CLONE_NEWPID | CLONE_INTO_CGROUP;
   args.exit_signal = SIGCHLD;
   args.cgroup = CGROUP_FD;
   pid_t pid = sys_clone3(args);
   if (pid < 0) return give_up(errno, "clone3");
   if (pid == 0) _exit(0);
   waitpid(pid, nullptr, 0);
+  if (Failed failed = refuse_user_namespaces(false); failed.code) return give_up(failed);
   send_text(Frame::started, "%d", pid);
   return 0;
 }

@@ -25,25 +25,28 @@ int read_all(int fd, void* data, size_t size) {
   return 0;
 }
 
+constexpr size_t most_fds = sizeof order_fds / sizeof *order_fds;
+
 // Puts the descriptors that came with a message in their places.
-int take_rights(msghdr* message) {
+int take_rights(msghdr* message, uint32_t descriptors) {
   cmsghdr* rights = CMSG_FIRSTHDR(message);
-  if (!rights || rights->cmsg_type != SCM_RIGHTS) return EBADF;
-  int received[2] = {-1, -1};
+  if (!rights) return descriptors == 0 ? 0 : EBADF;
+  if (rights->cmsg_type != SCM_RIGHTS) return EBADF;
+  int received[most_fds] = {-1, -1, -1};
   memcpy(received, CMSG_DATA(rights), rights->cmsg_len - CMSG_LEN(0));
-  // None of them can be 4 or 5 already: main.cc reserves those.
-  const int places[] = {CGROUP_FD, PID1_FD};
-  for (int i = 0; i < 2; i++) {
-    if (received[i] < 0) continue;
-    if (dup3(received[i], places[i], O_CLOEXEC) < 0) return errno;
-    close(received[i]);
+  const int* next = received;
+  // None of them can have its number already: main.cc reserves those.
+  for (size_t i = 0; i < most_fds; i++) {
+    if (!(descriptors >> i & 1)) continue;
+    if (*next < 0 || dup3(*next, order_fds[i], O_CLOEXEC) < 0) return EBADF;
+    close(*next++);
   }
   return 0;
 }
 
 // Receives the first part of a message, mostly all of it, in one call. Returns 0 or an errno.
 int receive_first(int fd, void* data, size_t room, size_t* size, bool take_descriptors) {
-  alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
+  alignas(cmsghdr) char control[CMSG_SPACE(most_fds * sizeof(int))];
   iovec part{data, room};
   msghdr message{};
   message.msg_iov = &part;
@@ -56,7 +59,10 @@ int receive_first(int fd, void* data, size_t room, size_t* size, bool take_descr
   if (n < 0) return errno;
   if (n < static_cast<ssize_t>(sizeof(SpecHeader))) return EPIPE;
   *size = static_cast<size_t>(n);
-  return take_descriptors ? take_rights(&message) : 0;
+  if (!take_descriptors) return 0;
+  SpecHeader header;
+  memcpy(&header, data, sizeof header);
+  return take_rights(&message, header.descriptors);
 }
 
 int push(StringList* list, char* value) {
@@ -80,7 +86,9 @@ Mode mode_of(const char* name) {
   static const struct {
     const char* name;
     Mode mode;
-  } modes[] = {{"probe", Mode::probe}, {"init", Mode::init}, {"reaper", Mode::reaper}, {"exec", Mode::exec}};
+  } modes[] = {{"probe", Mode::probe},    {"init", Mode::init},           {"reaper", Mode::reaper},
+               {"exec", Mode::exec},      {"vs_create", Mode::vs_create}, {"vs_enter", Mode::vs_enter},
+               {"vs_list", Mode::vs_list}};
   for (const auto& m : modes)
     if (!strcmp(m.name, name)) return m.mode;
   return Mode::none;
@@ -94,6 +102,8 @@ int set_field(Spec* s, const char* key, char* value) {
     return push(&s->argv, value);
   else if (is("env"))
     return push(&s->env, value);
+  else if (is("lxcfs"))
+    return s->lxcfs.count < lxcfs_max ? push(&s->lxcfs, value) : E2BIG;
   else if (is("cwd"))
     s->cwd = value;
   else if (is("root"))
@@ -110,12 +120,36 @@ int set_field(Spec* s, const char* key, char* value) {
     return push_group(s, static_cast<gid_t>(strtoul(value, nullptr, 10)));
   else if (is("bcaps"))
     s->bcaps = strtoull(value, nullptr, 16);
+  else if (is("xid"))
+    s->xid = static_cast<uint32_t>(strtoul(value, nullptr, 10));
+  else if (is("word"))
+    s->word = strtoull(value, nullptr, 16);
+  else if (is("spaces"))
+    s->spaces = strtoull(value, nullptr, 16);
+  else if (is("clears"))
+    s->clears = strtoull(value, nullptr, 16);
+  else if (is("private"))
+    s->is_private = true;
+  else if (is("ignore_nice"))
+    s->ignore_nice = true;
+  else if (is("fork_slot"))
+    s->fork_slot = atoi(value);
   else if (is("poke_reaper"))
     s->poke_reaper = true;
   else if (is("capture")) {
     s->capture = true;
     s->capture_limit = strtoul(value, nullptr, 10);
-  } else if (is("timeout_ms"))
+  } else if (is("log"))
+    s->log = value;
+  else if (is("log_owner"))
+    s->log_owner = value;
+  else if (is("log_journal"))
+    s->log_journal = value;
+  else if (is("log_size"))
+    s->log_size = strtoul(value, nullptr, 10);
+  else if (is("log_files"))
+    s->log_files = static_cast<unsigned>(strtoul(value, nullptr, 10));
+  else if (is("timeout_ms"))
     s->timeout_ms = strtol(value, nullptr, 10);
   else
     return EINVAL;
@@ -131,6 +165,7 @@ int read_spec_message(int fd, char** buffer, SpecHeader* header, bool take_descr
   if (int err = receive_first(fd, first, sizeof first, &got, take_descriptors)) return err;
   memcpy(header, first, sizeof *header);
   got -= sizeof *header;
+  if (header->protocol != PROTOCOL) return EPROTONOSUPPORT;
   if (header->fields > SPEC_MAX || header->stdin_size > SPEC_MAX) return E2BIG;
   size_t size = size_t{header->fields} + header->stdin_size;
   if (got > size) return EPROTO;
@@ -158,6 +193,9 @@ int parse_spec(char* fields, const SpecHeader& header, Spec* spec) {
   if (!spec->env.items) spec->env.items = none;
   spec->stdin_data = end;
   spec->stdin_size = header.stdin_size;
+  bool is_file = spec->log && !spec->log_journal;
+  if (spec->log && !spec->log_owner) return EINVAL;
+  if (is_file && (spec->log_size < log_size_min || spec->log_files < 1)) return EINVAL;
   return spec->mode == Mode::none ? EINVAL : 0;
 }
 

@@ -14,6 +14,14 @@ struct CloneArgs {  // clone_args of clone3(2), size CLONE_ARGS_SIZE_VER2 (Linux
 static_assert(sizeof(CloneArgs) == 88);
 
 inline pid_t sys_clone3(CloneArgs args) { return static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args)); }
+// fork(2) with flags. The stack stays as it is, and so does its copy.
+inline pid_t sys_clone(unsigned long flags) {
+#if defined(__s390__) || defined(__CRIS__)
+  return static_cast<pid_t>(syscall(SYS_clone, nullptr, flags, nullptr, nullptr, nullptr));
+#else
+  return static_cast<pid_t>(syscall(SYS_clone, flags, nullptr, nullptr, nullptr, nullptr));
+#endif
+}
 inline int sys_close_range(unsigned first, unsigned last, unsigned flags) {
   return static_cast<int>(syscall(SYS_close_range, first, last, flags));
 }
@@ -21,6 +29,7 @@ inline int sys_openat2(int dir, const char* path, open_how how) {
   return static_cast<int>(syscall(SYS_openat2, dir, path, &how, sizeof how));
 }
 inline int sys_pidfd_open(pid_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
+inline int sys_pidfd_getfd(int pidfd, int fd) { return static_cast<int>(syscall(SYS_pidfd_getfd, pidfd, fd, 0)); }
 inline int sys_pidfd_send_signal(int pidfd, int sig) {
   return static_cast<int>(syscall(SYS_pidfd_send_signal, pidfd, sig, nullptr, 0));
 }
@@ -39,6 +48,10 @@ inline int sys_open_tree(int dir, const char* path, unsigned flags) {
 // From one descriptor onto another, no path in between that could change.
 inline int sys_move_mount(int from, int to) {
   return static_cast<int>(syscall(SYS_move_mount, from, "", to, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+}
+// Onto a name in a directory where nobody else can put anything, such as a procfs. A link there is not followed.
+inline int sys_move_mount_to(int from, int dir, const char* name) {
+  return static_cast<int>(syscall(SYS_move_mount, from, "", dir, name, MOVE_MOUNT_F_EMPTY_PATH));
 }
 inline int sys_fsopen(const char* type) { return static_cast<int>(syscall(SYS_fsopen, type, FSOPEN_CLOEXEC)); }
 inline int sys_fsconfig(int context, unsigned command, const char* key, const char* value) {

@@ -4,8 +4,11 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include "fd.h"
+#include "../fd.h"
 
+#ifndef SO_PEERGROUPS
+#define SO_PEERGROUPS 59  // asm-generic/socket.h of Linux 4.13
+#endif
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77  // asm-generic/socket.h of Linux 6.5
 #endif
@@ -16,6 +19,17 @@ Result peer_credentials(int socket, Peer* peer) {
   if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0) return failed("getsockopt");
   *peer = {cred.pid, cred.uid, cred.gid};
   return ok();
+}
+
+Result peer_groups(int socket, std::vector<gid_t>* groups) {
+  groups->resize(32);
+  for (;;) {
+    socklen_t size = static_cast<socklen_t>(groups->size() * sizeof(gid_t));
+    int done = getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups->data(), &size);
+    if (done < 0 && (errno != ERANGE || size <= groups->size() * sizeof(gid_t))) return failed("getsockopt");
+    groups->resize(size / sizeof(gid_t));
+    if (done == 0) return ok();
+  }
 }
 
 Result peer_is_alive(int socket) {

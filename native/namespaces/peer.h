@@ -2,7 +2,9 @@
 #pragma once
 #include <sys/types.h>
 
-#include "result.h"
+#include <vector>
+
+#include "../result.h"
 
 struct Peer {
   pid_t pid;  // 0 when the peer is in a PID namespace that this process cannot see
@@ -12,6 +14,9 @@ struct Peer {
 
 // SO_PEERCRED of unix(7): the credentials at connect(2), checked by the kernel.
 Result peer_credentials(int socket, Peer* peer);
+
+// SO_PEERGROUPS (Linux 4.13): the supplementary groups at connect(2). ENOPROTOOPT where the kernel is older.
+Result peer_groups(int socket, std::vector<gid_t>* groups);
 
 // Whether the process that connected still is: what was read by its pid before this was about no other. Value 1: it
 // is, or the kernel cannot tell (SO_PEERPIDFD, Linux 6.5); 0: it has ended.

@@ -5,12 +5,13 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <set>
 #include <vector>
 
+#include "../fd.h"
 #include "../launcher/syscalls.h"
-#include "fd.h"
 
 namespace {
 
@@ -66,11 +67,21 @@ Result send_signal(int pidfd, pid_t pid, int sig, pid_t init) {
   return sys_pidfd_send_signal(pidfd, sig) < 0 ? failed("pidfd_send_signal") : ok();
 }
 
-Result read_pids(const std::string& path, std::vector<pid_t>* pids) {
-  File file = open_file(path);
+Result read_pids(const std::string& cgroup, std::vector<pid_t>* pids) {
+  File file = open_file(cgroup + "/cgroup.procs");
   if (!file) return failed("open");
   for (pid_t pid; fscanf(file.get(), "%d", &pid) == 1;)
     if (pid > 0) pids->push_back(pid);
+  return ok();
+}
+
+// In the cgroup and in those that a guest has made below it; one of these may be gone by the time it is read.
+Result read_all_pids(const std::string& cgroup, std::vector<pid_t>* pids) {
+  Result listed = read_pids(cgroup, pids);
+  if (listed.code) return listed;
+  std::error_code ignored;
+  for (std::filesystem::recursive_directory_iterator at(cgroup, ignored), end; at != end; at.increment(ignored))
+    if (at->is_directory(ignored)) read_pids(at->path(), pids);
   return ok();
 }
 
@@ -94,7 +105,7 @@ Result signal_members(const Members& members, int sig, pid_t init, pid_t except)
   std::set<pid_t> reached;
   for (int pass = 0; pass < max_passes; pass++) {
     std::vector<pid_t> pids;
-    Result listed = read_pids(members.procs, &pids);
+    Result listed = read_all_pids(members.path, &pids);
     if (listed.code == ENOENT || listed.code == ENODEV) break;  // the context has ended and is gone
     if (listed.code) return listed;
     bool anyone_new = false;

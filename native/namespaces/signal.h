@@ -3,12 +3,12 @@
 #include <sys/types.h>
 #include <string>
 
-#include "result.h"
+#include "../result.h"
 
 // A context's processes, by its cgroup.
 struct Members {
-  std::string procs;  // path of cgroup.procs
-  std::string line;   // how /proc/PID/cgroup names the cgroup: "0::/contextd/contexts/100"
+  std::string path;  // directory of the cgroup
+  std::string line;  // how /proc/PID/cgroup names the cgroup: "0::/contextd/contexts/100"
 };
 
 // pidfd_open(2), then a check that the process is in the cgroup; ESRCH when it is not. Value: the descriptor.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -10,9 +11,9 @@
 #include <csignal>
 #include <cstring>
 
+#include "../fd.h"
 #include "../launcher/spec.h"
 #include "../launcher/syscalls.h"
-#include "fd.h"
 
 namespace {
 
@@ -30,26 +31,51 @@ int make_tmpfs() {
   return sys_fsmount(context.get(), 0);
 }
 
-Result copy_into(int directory, const std::string& path) {
+Result copy(const std::string& path, int to) {
   Fd from(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!from.valid()) return failed("open");
   struct stat info;
   if (fstat(from.get(), &info) < 0) return failed("fstat");
-  // Closed for writing before anybody executes it, which would fail with ETXTBSY.
-  Fd copy(openat(directory, "contextd-launcher", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0500));
-  if (!copy.valid()) return failed("openat");
   for (off_t at = 0; at < info.st_size;)
-    if (sendfile(copy.get(), from.get(), &at, static_cast<size_t>(info.st_size - at)) <= 0) return failed("sendfile");
+    if (sendfile(to, from.get(), &at, static_cast<size_t>(info.st_size - at)) <= 0) return failed("sendfile");
   return ok();
 }
 
-// Out of the way of 3, the descriptor a launcher gets its socket on.
-int duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, CONTROL_FD + 1); }
+Result copy_into(int directory, const std::string& path) {
+  // Closed for writing before anybody executes it, which would fail with ETXTBSY.
+  Fd to(openat(directory, "contextd-launcher", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0500));
+  return to.valid() ? copy(path, to.get()) : failed("openat");
+}
+
+Fd open_again(int fd, int flags) {
+  return Fd(open(("/proc/self/fd/" + std::to_string(fd)).c_str(), flags | O_CLOEXEC));
+}
+
+// Linux before 5.2: a sealed file in memory (3.17). Its mode can be changed, which start_zygote undoes. The host's own
+// /dev/null must not reach a guest; a Linux-VServer guest is given its own in its place.
+Result prepare_old_launcher(const std::string& path, LauncherFiles* files) {
+  Fd memory(memfd_create("contextd-launcher", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!memory.valid()) return failed("memfd_create");
+  Result copied = copy(path, memory.get());
+  if (copied.code) return copied;
+  constexpr int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+  if (fcntl(memory.get(), F_ADD_SEALS, seals) < 0) return failed("fcntl");
+  Fd program(open_again(memory.get(), O_RDONLY));
+  Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!program.valid() || !null.valid()) return failed("open");
+  files->program = program.release();
+  files->null = null.release();
+  return ok();
+}
+
+// Out of the way of the descriptors that a launcher is given.
+int duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, LAST_FD + 1); }
 
 }  // namespace
 
 Result prepare_launcher(const std::string& path, LauncherFiles* files) {
   Fd tmpfs(make_tmpfs());
+  if (!tmpfs.valid() && errno == ENOSYS) return prepare_old_launcher(path, files);
   if (!tmpfs.valid()) return failed("fsmount");
   Result copied = copy_into(tmpfs.get(), path);
   if (copied.code) return copied;
@@ -61,7 +87,7 @@ Result prepare_launcher(const std::string& path, LauncherFiles* files) {
   if (!tree.valid()) return failed("open_tree");
   if (make_read_only(tree.get()) < 0) return failed("mount_setattr");
   // Devices can be written on a read-only mount; their mode and owner cannot.
-  Fd null(open(("/proc/self/fd/" + std::to_string(tree.get())).c_str(), O_RDWR | O_CLOEXEC));
+  Fd null(open_again(tree.get(), O_RDWR));
   if (!null.valid()) return failed("open");
   files->program = program.release();
   files->null = null.release();
@@ -71,17 +97,22 @@ Result prepare_launcher(const std::string& path, LauncherFiles* files) {
   return ok();
 }
 
-Result start_zygote(const LauncherFiles& files, int* socket) {
+Result start_zygote(const LauncherFiles& files, int forks, int forks_map, int* socket) {
+  fchmod(files.program, 0500);  // EROFS where nobody can change it
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return failed("socketpair");
   Fd ours(pair[0]), theirs(pair[1]);
   Fd control(duplicate(theirs.get())), program(duplicate(files.program)), null(duplicate(files.null));
-  if (!control.valid() || !program.valid() || !null.valid()) return failed("fcntl");
+  Fd link(duplicate(forks < 0 ? files.null : forks)), map(duplicate(forks_map < 0 ? files.null : forks_map));
+  for (const Fd* fd : {&control, &program, &null, &link, &map})
+    if (!fd->valid()) return failed("fcntl");
 
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   for (int fd = 0; fd < 3; fd++) posix_spawn_file_actions_adddup2(&actions, null.get(), fd);
   posix_spawn_file_actions_adddup2(&actions, control.get(), CONTROL_FD);
+  posix_spawn_file_actions_adddup2(&actions, link.get(), FORKS_FD);
+  posix_spawn_file_actions_adddup2(&actions, map.get(), FORKS_MAP_FD);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t all, none;
@@ -108,7 +139,7 @@ Result start_zygote(const LauncherFiles& files, int* socket) {
 namespace {
 
 Result send_with_descriptors(int socket, const void* data, size_t size, const int* fds, size_t count) {
-  alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))] = {};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof order_fds)] = {};
   iovec part{const_cast<void*>(data), size};
   msghdr message{};
   message.msg_iov = &part;
@@ -129,20 +160,22 @@ Result send_with_descriptors(int socket, const void* data, size_t size, const in
 
 }  // namespace
 
-Result fork_launcher(int zygote, bool makes_mounts) {
+Result fork_launcher(int zygote, Wanted wanted) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) return failed("socketpair");
   Fd ours(pair[0]), theirs(pair[1]);
-  char kind = makes_mounts ? 's' : 'e';
   int passed = theirs.get();
-  Result sent = send_with_descriptors(zygote, &kind, 1, &passed, 1);
+  Result sent = send_with_descriptors(zygote, &wanted, sizeof wanted, &passed, 1);
   return sent.code ? sent : ok(ours.release());
 }
 
 // An order is at most a request body in size, well below the socket's buffer (net.core.wmem_default).
-Result send_order(int socket, const void* data, size_t size, int cgroup, int pid1) {
-  int fds[2] = {cgroup, pid1};
-  return send_with_descriptors(socket, data, size, fds, cgroup < 0 ? 0 : pid1 < 0 ? 1 : 2);
+Result send_order(int socket, const void* data, size_t size, std::initializer_list<int> descriptors) {
+  int passed[sizeof order_fds / sizeof *order_fds];
+  size_t count = 0;
+  for (int fd : descriptors)
+    if (fd >= 0) passed[count++] = fd;
+  return send_with_descriptors(socket, data, size, passed, count);
 }
 
 Result reap(pid_t pid) {

@@ -3,7 +3,7 @@
 #include <sys/types.h>
 #include <string>
 
-#include "result.h"
+#include "../result.h"
 
 struct UtsNames {
   std::string nodename;

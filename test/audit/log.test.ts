@@ -2,9 +2,11 @@
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { AuditRecord } from '../../daemon/audit/log.js'
+import type { AuditRecord as Record } from '../../daemon/audit/record.js'
 import { contextd } from '../support/command.js'
 import { TestDaemon } from '../support/daemon.js'
+
+type AuditRecord = Record & { seq: number; time: string }
 
 let daemon: TestDaemon
 t.before(async () => {
@@ -35,7 +37,7 @@ async function context(t: Test, xid: number, body: object = {}): Promise<string>
   return `/contexts/${xid}`
 }
 
-const caller = { uid: process.getuid?.(), gid: process.getgid?.(), pid: process.pid }
+const caller = { uid: process.getuid?.(), gid: process.getgid?.(), pid: process.pid, executable: process.execPath }
 
 void t.test('a write is one line with time, caller, method, path, xid, calls and status', async (t) => {
   const begun = Date.now()
@@ -58,7 +60,11 @@ void t.test('a write is one line with time, caller, method, path, xid, calls and
     ['vx_create', 'vx_bcaps_set', 'vx_ccaps_set', 'vx_uname_set', 'vx_uname_set', 'vx_migrate']
   )
   for (const { errno, args } of record?.calls ?? []) t.match({ errno, args }, { errno: null, args: [100] })
-  t.same(record?.calls[0]?.args, [100, { flags: '0x0000004700000000' }], 'words are written as the API shows them')
+  t.same(
+    record?.calls[0]?.args,
+    [100, { flags: '0x0000004700000000', owner: caller.uid }],
+    'words are written as the API shows them'
+  )
   t.same(record?.calls.at(-1)?.args[1], {
     flags: '0x0000000000000003',
     process: {
@@ -229,13 +235,48 @@ void t.test('a daemon whose log cannot be written does not start', async (t) => 
   t.match(stderr, /audit\.log|ENOTDIR/)
 })
 
-void t.test('a write whose line cannot be kept is answered with 503', async (t) => {
-  const own = await TestDaemon.start('memory', { auditLog: '/dev/full' })
-  t.teardown(() => own.cleanUp())
-  t.match(await own.post('/contexts', { xid: 100 }), {
-    status: 503,
-    headers: { 'retry-after': /^\d+$/, 'content-type': /^application\/problem\+json/ },
-    body: { type: 'audit', status: 503 }
+void t.test('a log that is no regular file is refused at the start', async (t) => {
+  const { code, stderr } = await contextd(['serve', '--driver', 'memory', '--audit-log', '/dev/full'])
+  t.equal(code, 1)
+  t.match(stderr, /\/dev\/full is not a regular file/)
+})
+
+void t.test('what a write has changed is there before and after, with names', async (t) => {
+  const [creation] = await recordsOf(() =>
+    daemon.post('/contexts', { xid: 112, name: 'a', ccaps: ['SET_UTSNAME'], bcaps: ['CHOWN'] })
+  )
+  t.teardown(() => daemon.delete('/contexts/112?grace=0'))
+  t.match(creation, {
+    action: 'create',
+    problem: null,
+    changes: [
+      { what: 'flags', before: null, after: { names: ['PERSISTENT'] } },
+      { what: 'bcaps', before: null, after: { value: '0x0000000000000001', names: ['CHOWN'] } },
+      { what: 'ccaps', before: null, after: { names: ['SET_UTSNAME'] } },
+      { what: 'uname.context', before: null, after: 'a' }
+    ]
   })
-  t.equal((await own.get('/contexts')).status, 200, 'reads go on')
+  t.match(await recordsOf(() => daemon.patch('/contexts/112/bcaps', { set: ['KILL'] })), [
+    {
+      action: 'configure',
+      changes: [
+        {
+          what: 'bcaps',
+          before: { value: '0x0000000000000001', names: ['CHOWN'] },
+          after: { value: '0x0000000000000021', names: ['CHOWN', 'KILL'] }
+        }
+      ]
+    }
+  ])
+  t.match(await recordsOf(() => daemon.put('/contexts/112', { name: 'b', flags: ['PERSISTENT', 'INFO_PRIVATE'] })), [
+    {
+      changes: [
+        { what: 'uname.context', before: 'a', after: 'b' },
+        { what: 'flags', before: { unknown: /^0x/ }, after: { names: /INFO_PRIVATE/ } }
+      ]
+    }
+  ])
+  t.match(await recordsOf(() => daemon.put('/contexts/112/bcaps', { names: ['NONSENSE'] })), [
+    { status: 400, problem: 'validation', changes: [] }
+  ])
 })

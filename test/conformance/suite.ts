@@ -1,10 +1,12 @@
 /** The conformance suite: what each call means, whatever the driver. It asks /vocabulary, never the driver's name. */
 import t from 'tap'
-import { TestDaemon } from '../support/daemon.js'
+import { TestDaemon, type StartOptions } from '../support/daemon.js'
 import { convergence } from './cases/convergence.js'
 import { creation } from './cases/creation.js'
 import { init } from './cases/init.js'
 import { life } from './cases/life.js'
+import { pause } from './cases/pause.js'
+import { limits } from './cases/limits.js'
 import { processes } from './cases/processes.js'
 import { reading } from './cases/reading.js'
 import { repetition } from './cases/repetition.js'
@@ -21,7 +23,9 @@ const groups: Record<string, Cases> = {
   convergence,
   words,
   state,
+  pause,
   uname,
+  limits,
   reading,
   processes,
   signals,
@@ -30,7 +34,7 @@ const groups: Record<string, Cases> = {
   requests
 }
 
-const TEST_TIMEOUT_MS = 30_000
+const TEST_TIMEOUT_MS = 300_000
 
 /** How many of the suite's tests ended which way. */
 export interface Tally {
@@ -43,13 +47,13 @@ export interface Tally {
  * Runs the suite against a daemon of its own.
  * @param skip why it cannot run here
  */
-export async function conformance(driver: string, skip?: string): Promise<Tally> {
+export async function conformance(driver: string, skip?: string, start: StartOptions = {}): Promise<Tally> {
   const tally: Tally = { passed: 0, failed: 0, skipped: skip === undefined ? 0 : 1 }
   // Each test has its own time limit, all of them together have none.
   t.setTimeout(0)
   const options = { timeout: 0, ...(skip !== undefined && { skip }) }
   const suite = await t.test(`conformance of the ${driver} driver`, options, async (t) => {
-    const daemon = await TestDaemon.start(driver)
+    const daemon = await TestDaemon.start(driver, start)
     t.teardown(() => daemon.cleanUp())
     const api = await Api.of(daemon)
     const before = await api.daemon.get('/contexts')
@@ -64,6 +68,7 @@ export async function conformance(driver: string, skip?: string): Promise<Tally>
       })
     }
     t.same((await daemon.get('/contexts')).body, before.body, 'the suite leaves no context behind')
+    t.same((await daemon.get('/tasks/0')).body, { pid: 0, xid: 0 }, 'the daemon has never left the host')
   })
   // What belongs to no test of its own, such as a daemon that does not start.
   if (!suite?.ok && tally.failed === 0) tally.failed = 1

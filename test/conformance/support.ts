@@ -122,11 +122,15 @@ export class Api {
     return bodyOf<{ initpid: number }>(await this.daemon.get(`${guest.path}/info`)).initpid
   }
 
-  /** Begins so many waits, and returns when the driver has counted them. */
+  /** Returns when the daemon has read what was sent to it before. */
+  async settled(): Promise<void> {
+    for (let round = 0; round < 5; round++) await this.daemon.get('/health')
+  }
+
+  /** Begins so many waits, and returns when they are under way. */
   async waiters(guest: Guest, count: number): Promise<Promise<Reply>[]> {
-    const { usecnt } = await this.stat(guest)
     const waiting = Array.from({ length: count }, () => this.daemon.post(`${guest.path}/wait`))
-    await until(`${count} wait`, async () => (await this.stat(guest)).usecnt >= usecnt + count)
+    await this.settled()
     return waiting
   }
 }
@@ -167,8 +171,8 @@ export function isProblem(
   t.match(reply.headers['content-type'], /^application\/problem\+json/, `${name}: problem details`)
 }
 
-/** How a context ends by exit. */
-export const exitReport = (xid: number, code: number): ExitReport => ({
+/** How a context ends by exit. Whether memory was short then is not for every driver to know. */
+export const exitReport = (xid: number, code: number): Omit<ExitReport, 'oom_killed'> => ({
   xid,
   reboot_cmd: null,
   exit_code: code,
@@ -177,7 +181,7 @@ export const exitReport = (xid: number, code: number): ExitReport => ({
 })
 
 /** How a context ends by SIGKILL. */
-export const killReport = (xid: number): ExitReport => ({
+export const killReport = (xid: number): Omit<ExitReport, 'oom_killed'> => ({
   xid,
   reboot_cmd: null,
   exit_code: null,

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Waiters } from '../../daemon/drivers/waiters.js'
 
-const result = { reboot_cmd: 0, exit_code: 9 }
+const result = { reboot_cmd: 0, exit_code: 9, oom_killed: false }
 const never = new AbortController().signal
 
 void t.test('every waiter gets the result', async (t) => {

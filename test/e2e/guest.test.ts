@@ -1,45 +1,60 @@
 /** What a process inside a context holds and sees. */
-import { existsSync, readdirSync, readFileSync, renameSync, symlinkSync, unlinkSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync
+} from 'node:fs'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
-import { TestDaemon } from '../support/daemon.js'
+import type { Test } from 'tap'
 import { guestOf } from '../support/guest.js'
-import { descriptorsOf, lineOf, needsRoot, statusField } from '../support/proc.js'
+import { descriptorsOf, lineOf, statusField } from '../support/proc.js'
+import { onRealDrivers } from '../support/real.js'
 import { guestRoot } from '../support/root.js'
 import { until } from '../support/poll.js'
 
-let daemon: TestDaemon
-t.before(async () => {
-  if (!needsRoot().skip) daemon = await TestDaemon.start('namespaces')
-})
-t.teardown(() => (daemon as TestDaemon | undefined)?.cleanUp())
-
 const sleeping = { flags: ['PERSISTENT'], init: { argv: ['/bin/sleep', '1000'] } }
-const guestWithInit = (t: Test, more: object = {}) => guestOf(t, daemon, { ...sleeping, ...more })
 const hex = (text: string | undefined) => BigInt(`0x${text ?? '0'}`)
 
-void t.test('every capability set of a root process is cut to the bcaps of its context', needsRoot(), async (t) => {
-  const guest = await guestWithInit(t)
-  const bcaps = BigInt((await guest.context()).bcaps.value) & hex(statusField('self', 'CapBnd'))
-  const { stdout } = await guest.capture(['/bin/cat', '/proc/self/status'])
-  const { initpid } = await guest.context()
-  for (const status of [stdout, readFileSync(`/proc/${initpid}/status`, 'utf8')]) {
-    for (const set of ['CapBnd', 'CapPrm', 'CapEff']) t.equal(hex(lineOf(status, set)), bcaps, set)
-    t.equal(hex(lineOf(status, 'CapInh')) & ~bcaps, 0n, 'CapInh')
-    t.equal(hex(lineOf(status, 'CapAmb')), 0n, 'CapAmb')
+/** Its loader opens libraries for a moment; what we leave open would stay. */
+async function holdsOnlyStdio(t: Test, pid: number): Promise<void> {
+  const few = () => {
+    const open = descriptorsOf(pid)
+    return open.length <= 3 && open
   }
-})
+  t.same(await until('the loader is done', few).catch(() => descriptorsOf(pid)), ['0', '1', '2'])
+}
 
-void t.test('a context without bcaps has none at all', needsRoot(), async (t) => {
-  const guest = await guestWithInit(t, { bcaps: [] })
-  const { stdout } = await guest.capture(['/bin/cat', '/proc/self/status'])
-  for (const set of ['CapBnd', 'CapPrm', 'CapEff', 'CapInh', 'CapAmb']) t.equal(hex(lineOf(stdout, set)), 0n, set)
-})
+onRealDrivers((test, daemon, driver) => {
+  const guestWithInit = (t: Test, more: object = {}) => guestOf(t, daemon, { ...sleeping, ...more })
 
-void t.test(
-  'a process of another user has the ids it was given and no effective capability',
-  needsRoot(),
-  async (t) => {
+  test('every capability set of a root process is cut to the bcaps of its context', async (t) => {
+    const guest = await guestWithInit(t)
+    const bcaps = BigInt((await guest.context()).bcaps.value) & hex(statusField('self', 'CapBnd'))
+    const { stdout } = await guest.capture(['/bin/cat', '/proc/self/status'])
+    const { initpid } = await guest.context()
+    for (const status of [stdout, readFileSync(`/proc/${initpid}/status`, 'utf8')]) {
+      for (const set of ['CapBnd', 'CapPrm', 'CapEff']) t.equal(hex(lineOf(status, set)), bcaps, set)
+      t.equal(hex(lineOf(status, 'CapInh')) & ~bcaps, 0n, 'CapInh')
+      t.equal(hex(lineOf(status, 'CapAmb')), 0n, 'CapAmb')
+    }
+  })
+
+  test('a context without bcaps has none at all', async (t) => {
+    const guest = await guestWithInit(t, { bcaps: [] })
+    const { stdout } = await guest.capture(['/bin/cat', '/proc/self/status'])
+    for (const set of ['CapBnd', 'CapPrm', 'CapEff', 'CapInh', 'CapAmb']) t.equal(hex(lineOf(stdout, set)), 0n, set)
+  })
+
+  test('a process of another user has the ids it was given and no effective capability', async (t) => {
     const guest = await guestWithInit(t)
     const user = { uid: 1234, gid: 2345, groups: [7, 77777] }
     const { stdout } = await guest.capture(['/bin/cat', '/proc/self/status'], { user })
@@ -50,21 +65,186 @@ void t.test(
     const plain = await guest.capture(['/bin/cat', '/proc/self/status'], { user: { uid: 99 } })
     t.equal(lineOf(plain.stdout, 'Gid'), '99\t99\t99\t99', 'gid defaults to uid')
     t.equal(lineOf(plain.stdout, 'Groups')?.trim(), '', 'no group of the daemon is kept')
-  }
-)
+  })
 
-void t.test('an init of another user has the ids it was given', needsRoot(), async (t) => {
-  const guest = await guestOf(t, daemon, { init: { argv: ['/bin/sleep', '1000'], user: { uid: 1234, groups: [5] } } })
-  const { initpid } = await guest.context()
-  t.equal(statusField(initpid, 'Uid'), '1234\t1234\t1234\t1234')
-  t.equal(statusField(initpid, 'Groups')?.trim(), '5')
-  t.equal(hex(statusField(initpid, 'CapEff')), 0n)
-})
+  test('a user starts only what that user may execute, and where it may be', async (t) => {
+    const root = guestRoot(t, ['/bin/sh', '/bin/cat', '/bin/sleep'])
+    chmodSync(join(root, 'bin/cat'), 0o700)
+    chmodSync(root, 0o755)
+    mkdirSync(join(root, 'private'), { mode: 0o700 })
+    const guest = await guestWithInit(t, { root })
+    const start = (more: object) =>
+      daemon.post(`${guest.path}/processes`, { argv: ['/bin/cat'], capture: true, ...more })
+    const refused = (call: string) => ({ status: 403, body: { errno: 'EACCES', call } })
+    t.match(await start({}), { status: 200 })
+    t.match(await start({ user: { uid: 1234 } }), refused('execve'))
+    t.match(await start({ argv: ['/bin/sh'], cwd: '/private', user: { uid: 1234 } }), refused('chdir'))
+    t.match(await start({ argv: ['/bin/sh'], user: { uid: 1234 } }), { status: 200 })
+  })
 
-void t.test(
-  'a change of bcaps holds for processes started from then on and for none before',
-  needsRoot(),
-  async (t) => {
+  test('an init of another user has the ids it was given', async (t) => {
+    const guest = await guestOf(t, daemon, { init: { argv: ['/bin/sleep', '1000'], user: { uid: 1234, groups: [5] } } })
+    const { initpid } = await guest.context()
+    t.equal(statusField(initpid, 'Uid'), '1234\t1234\t1234\t1234')
+    t.equal(statusField(initpid, 'Groups')?.trim(), '5')
+    t.equal(hex(statusField(initpid, 'CapEff')), 0n)
+  })
+
+  test('nothing but descriptors 0 to 2 reaches a guest, as init, alone or captured', async (t) => {
+    const guest = await guestWithInit(t)
+    const { initpid } = await guest.context()
+    await holdsOnlyStdio(t, initpid)
+    await holdsOnlyStdio(t, await guest.start(['/bin/sleep', '1000']))
+    t.equal((await guest.shell('ls /proc/$$/fd; true')).stdout, '0\n1\n2\n')
+    const bare = await guestOf(t, daemon)
+    await holdsOnlyStdio(t, await bare.start(['/bin/sleep', '1000'])) // under the reaper as well
+  })
+
+  test('the environment is PATH, HOME, TERM and what was given, nothing of the daemon', async (t) => {
+    const guest = await guestWithInit(t)
+    const path = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+    const environment = async (more?: object) =>
+      (await guest.capture(['/usr/bin/env'], more)).stdout.trimEnd().split('\n').sort()
+    t.same(await environment(), ['HOME=/root', path, 'TERM=linux'])
+    t.same(await environment({ user: { uid: 5 } }), ['HOME=/', path, 'TERM=linux'])
+    t.same(await environment({ env: { TERM: 'vt100', EMPTY: '', TEXT: 'a=b\tc' } }), [
+      'EMPTY=',
+      'HOME=/root',
+      path,
+      'TERM=vt100',
+      'TEXT=a=b\tc'
+    ])
+    const { initpid } = await guest.context()
+    const ofInit = readFileSync(`/proc/${initpid}/environ`, 'utf8').split('\0').filter(Boolean)
+    t.same(ofInit.sort(), ['HOME=/root', path, 'TERM=linux'])
+  })
+
+  test('a command without a slash is searched along the PATH it is given', async (t) => {
+    const guest = await guestWithInit(t)
+    t.equal((await guest.capture(['hostname'])).exit_code, 0)
+    t.match(
+      await daemon.post(`${guest.path}/processes`, { argv: ['hostname'], env: { PATH: '/nowhere' }, capture: true }),
+      {
+        status: 422,
+        body: { errno: 'ENOENT', call: 'execve' }
+      }
+    )
+  })
+
+  test('the working directory is / or the one that was given, and one that is missing is the error', async (t) => {
+    const guest = await guestWithInit(t)
+    t.equal((await guest.shell('pwd')).stdout, '/\n')
+    t.equal((await guest.shell('pwd', { cwd: '/usr' })).stdout, '/usr\n')
+    t.match(await daemon.post(`${guest.path}/processes`, { argv: ['/bin/true'], cwd: '/nowhere' }), {
+      status: 422,
+      body: { errno: 'ENOENT', call: 'chdir', detail: /nowhere/ }
+    })
+  })
+
+  test("the host's files are there, read-only", async (t) => {
+    const guest = await guestWithInit(t)
+    const { exit_code, stderr } = await guest.shell('cat /etc/passwd >/dev/null && touch /etc/contextd-was-here')
+    t.not(exit_code, 0)
+    t.match(stderr, /Read-only file system/)
+    t.notOk(existsSync('/etc/contextd-was-here'))
+    t.match((await guest.shell('mount -o remount,rw /')).exit_code, /[^0]/, 'and cannot be made writable')
+  })
+
+  test('/dev has only what a program may expect', async (t) => {
+    const guest = await guestWithInit(t)
+    const expected = [
+      'fd',
+      'full',
+      'null',
+      'ptmx',
+      'pts',
+      'random',
+      'shm',
+      'stderr',
+      'stdin',
+      'stdout',
+      'tty',
+      'urandom',
+      'zero'
+    ]
+    t.same((await guest.shell('ls /dev')).stdout.trimEnd().split('\n').sort(), expected)
+    t.equal(
+      (await guest.shell('echo lost >/dev/null; head -c 4 /dev/zero | od -An -tx1; cat /dev/stdin', { stdin: 'in' }))
+        .stdout,
+      ' 00 00 00 00\nin'
+    )
+  })
+
+  test('/run and /tmp are fresh, writable and of the guest alone', async (t) => {
+    const guest = await guestWithInit(t)
+    t.equal((await guest.shell('ls -A /run /tmp')).stdout, '/run:\n\n/tmp:\n')
+    t.equal((await guest.shell('echo mine | tee /run/contextd-test /tmp/contextd-test')).exit_code, 0)
+    t.equal((await guest.shell('cat /tmp/contextd-test')).stdout, 'mine\n', 'one guest, one /tmp')
+    t.notOk(existsSync('/tmp/contextd-test') || existsSync('/run/contextd-test'))
+    const other = await guestWithInit(t)
+    t.equal((await other.shell('ls -A /tmp')).stdout, '')
+  })
+
+  test('a guest with a root of its own sees that and nothing of the host', async (t) => {
+    const root = guestRoot(t, ['/bin/sh', '/bin/ls', '/bin/cat', '/bin/sleep', '/bin/hostname'])
+    const guest = await guestWithInit(t, { root })
+    t.equal((await guest.context()).root, root)
+    t.equal((await guest.shell('cat /marker')).stdout, 'the guest root\n')
+    t.not((await guest.shell('cat /etc/passwd')).exit_code, 0)
+    const seen = (await guest.shell('ls /')).stdout.trimEnd().split('\n')
+    t.same(seen, [...new Set([...readdirSync(root), 'dev', 'proc'])].sort())
+    const mounts = (await guest.shell('cat /proc/self/mountinfo')).stdout.trimEnd().split('\n')
+    for (const line of mounts) t.match(line.split(' ')[4], /^\/($|dev|proc)/, 'no mount of the host is left')
+    t.equal((await guest.shell('echo hello >/written')).exit_code, 0, 'it is writable')
+    t.equal(readFileSync(join(root, 'written'), 'utf8'), 'hello\n')
+    t.same(readdirSync(join(root, 'dev')), [], 'the host does not see the mounts of the guest')
+  })
+
+  test('names set from outside are seen inside a running guest', async (t) => {
+    const guest = await guestWithInit(t, { uname: { nodename: 'before' } })
+    t.equal((await guest.shell('hostname')).stdout, 'before\n')
+    t.match(await daemon.patch(`${guest.path}/uname`, { nodename: 'after', domainname: 'example.org' }), {
+      status: 200,
+      body: { changed: ['nodename', 'domainname'] }
+    })
+    t.equal((await guest.shell('hostname; cat /proc/sys/kernel/domainname')).stdout, 'after\nexample.org\n')
+    t.match(await daemon.put(`${guest.path}/uname/nodename`, { value: 'last' }), {
+      status: 200,
+      body: { changed: true }
+    })
+    t.equal((await guest.shell('hostname')).stdout, 'last\n')
+    t.match(await daemon.put(`${guest.path}/uname/nodename`, { value: 'last' }), {
+      status: 200,
+      body: { changed: false }
+    })
+  })
+
+  test('the names of an empty context are those it starts with', async (t) => {
+    const guest = await guestOf(t, daemon, { uname: { nodename: 'first' } })
+    t.equal((await guest.shell('hostname')).stdout, 'first\n')
+    await guest.isEmpty()
+    await daemon.patch(`${guest.path}/uname`, { nodename: 'second' })
+    t.equal((await guest.shell('hostname')).stdout, 'second\n')
+  })
+
+  test('an init that is not found is the error of its exec, and nothing is left', async (t) => {
+    const missing = join(daemon.directory, 'no-program')
+    t.match(await daemon.post('/contexts', { xid: 310, init: { argv: [missing] } }), {
+      status: 422,
+      body: { errno: 'ENOENT', call: 'execve', detail: missing }
+    })
+    t.equal((await daemon.get('/contexts/310')).status, 404)
+    t.match(await daemon.post('/contexts', { xid: 310, init: { argv: ['/etc/passwd'] } }), {
+      status: 403,
+      body: { errno: 'EACCES', call: 'execve' }
+    })
+    await until('it is gone', async () => (await daemon.get('/contexts/310')).status === 404)
+  })
+
+  /** What follows is how namespaces do it, or needs a PID namespace. */
+  if (driver !== 'namespaces') return
+
+  test('a change of bcaps holds for processes started from then on and for none before', async (t) => {
     const guest = await guestWithInit(t)
     const held = async () => {
       const pid = await guest.start(['/bin/sleep', '1000'])
@@ -77,119 +257,9 @@ void t.test(
     t.equal(early.chown(), true)
     t.equal(late.chown(), false)
     t.equal((await guest.shell('chown 1 /run')).exit_code, 1, 'and the kernel refuses what is no longer held')
-  }
-)
+  })
 
-/** Its loader opens libraries for a moment; what we leave open would stay. */
-async function holdsOnlyStdio(t: Test, pid: number): Promise<void> {
-  const left = () => descriptorsOf(pid)
-  await until('the loader is done', () => left().length <= 3, 3_000).catch(() => undefined)
-  t.same(left(), ['0', '1', '2'])
-}
-
-void t.test('nothing but descriptors 0 to 2 reaches a guest, as init, alone or captured', needsRoot(), async (t) => {
-  const guest = await guestWithInit(t)
-  const { initpid } = await guest.context()
-  await holdsOnlyStdio(t, initpid)
-  await holdsOnlyStdio(t, await guest.start(['/bin/sleep', '1000']))
-  t.equal((await guest.shell('ls /proc/$$/fd; true')).stdout, '0\n1\n2\n')
-  const bare = await guestOf(t, daemon)
-  await holdsOnlyStdio(t, await bare.start(['/bin/sleep', '1000'])) // under the reaper as well
-})
-
-void t.test('the environment is PATH, HOME, TERM and what was given, nothing of the daemon', needsRoot(), async (t) => {
-  const guest = await guestWithInit(t)
-  const path = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-  const environment = async (more?: object) =>
-    (await guest.capture(['/usr/bin/env'], more)).stdout.trimEnd().split('\n').sort()
-  t.same(await environment(), ['HOME=/root', path, 'TERM=linux'])
-  t.same(await environment({ user: { uid: 5 } }), ['HOME=/', path, 'TERM=linux'])
-  t.same(await environment({ env: { TERM: 'vt100', EMPTY: '', TEXT: 'a=b\tc' } }), [
-    'EMPTY=',
-    'HOME=/root',
-    path,
-    'TERM=vt100',
-    'TEXT=a=b\tc'
-  ])
-  const { initpid } = await guest.context()
-  const ofInit = readFileSync(`/proc/${initpid}/environ`, 'utf8').split('\0').filter(Boolean)
-  t.same(ofInit.sort(), ['HOME=/root', path, 'TERM=linux'])
-})
-
-void t.test('a command without a slash is searched along the PATH it is given', needsRoot(), async (t) => {
-  const guest = await guestWithInit(t)
-  t.equal((await guest.capture(['hostname'])).exit_code, 0)
-  t.match(
-    await daemon.post(`${guest.path}/processes`, { argv: ['hostname'], env: { PATH: '/nowhere' }, capture: true }),
-    {
-      status: 422,
-      body: { errno: 'ENOENT', call: 'execve' }
-    }
-  )
-})
-
-void t.test(
-  'the working directory is / or the one that was given, and one that is missing is the error',
-  needsRoot(),
-  async (t) => {
-    const guest = await guestWithInit(t)
-    t.equal((await guest.shell('pwd')).stdout, '/\n')
-    t.equal((await guest.shell('pwd', { cwd: '/usr' })).stdout, '/usr\n')
-    t.match(await daemon.post(`${guest.path}/processes`, { argv: ['/bin/true'], cwd: '/nowhere' }), {
-      status: 422,
-      body: { errno: 'ENOENT', call: 'chdir', detail: /nowhere/ }
-    })
-  }
-)
-
-void t.test("the host's files are there, read-only", needsRoot(), async (t) => {
-  const guest = await guestWithInit(t)
-  const { exit_code, stderr } = await guest.shell('cat /etc/passwd >/dev/null && touch /etc/contextd-was-here')
-  t.not(exit_code, 0)
-  t.match(stderr, /Read-only file system/)
-  t.notOk(existsSync('/etc/contextd-was-here'))
-  t.match((await guest.shell('mount -o remount,rw /')).exit_code, /[^0]/, 'and cannot be made writable')
-})
-
-void t.test('/dev has only what a program may expect', needsRoot(), async (t) => {
-  const guest = await guestWithInit(t)
-  const expected = [
-    'fd',
-    'full',
-    'null',
-    'ptmx',
-    'pts',
-    'random',
-    'shm',
-    'stderr',
-    'stdin',
-    'stdout',
-    'tty',
-    'urandom',
-    'zero'
-  ]
-  t.same((await guest.shell('ls /dev')).stdout.trimEnd().split('\n').sort(), expected)
-  t.equal(
-    (await guest.shell('echo lost >/dev/null; head -c 4 /dev/zero | od -An -tx1; cat /dev/stdin', { stdin: 'in' }))
-      .stdout,
-    ' 00 00 00 00\nin'
-  )
-})
-
-void t.test('/run and /tmp are fresh, writable and of the guest alone', needsRoot(), async (t) => {
-  const guest = await guestWithInit(t)
-  t.equal((await guest.shell('ls -A /run /tmp')).stdout, '/run:\n\n/tmp:\n')
-  t.equal((await guest.shell('echo mine | tee /run/contextd-test /tmp/contextd-test')).exit_code, 0)
-  t.equal((await guest.shell('cat /tmp/contextd-test')).stdout, 'mine\n', 'one guest, one /tmp')
-  t.notOk(existsSync('/tmp/contextd-test') || existsSync('/run/contextd-test'))
-  const other = await guestWithInit(t)
-  t.equal((await other.shell('ls -A /tmp')).stdout, '')
-})
-
-void t.test(
-  '/proc shows the processes of the guest alone, and its switches of the host are read-only',
-  needsRoot(),
-  async (t) => {
+  test('/proc shows the processes of the guest alone, and its switches of the host are read-only', async (t) => {
     const guest = await guestWithInit(t)
     const { stdout } = await guest.shell('echo /proc/[0-9]*; echo $$')
     t.match(stdout, /^\/proc\/1 \/proc\/\d+\n\d+\n$/, 'its init and itself')
@@ -199,116 +269,86 @@ void t.test(
       t.not(exit_code, 0)
       t.match(stderr, /Read-only file system/, file)
     }
-  }
-)
-
-void t.test('a guest sees its cgroup as the root of all cgroups', needsRoot(), async (t) => {
-  const guest = await guestWithInit(t)
-  t.match((await guest.shell('cat /proc/self/cgroup')).stdout, /^0::\/$/m)
-})
-
-void t.test('a guest with a root of its own sees that and nothing of the host', needsRoot(), async (t) => {
-  const root = guestRoot(t, ['/bin/sh', '/bin/ls', '/bin/cat', '/bin/sleep', '/bin/hostname'])
-  const guest = await guestWithInit(t, { root })
-  t.equal((await guest.context()).root, root)
-  t.equal((await guest.shell('cat /marker')).stdout, 'the guest root\n')
-  t.not((await guest.shell('cat /etc/passwd')).exit_code, 0)
-  const seen = (await guest.shell('ls /')).stdout.trimEnd().split('\n')
-  t.same(seen, [...new Set([...readdirSync(root), 'dev', 'proc'])].sort())
-  const mounts = (await guest.shell('cat /proc/self/mountinfo')).stdout.trimEnd().split('\n')
-  for (const line of mounts) t.match(line.split(' ')[4], /^\/($|dev|proc)/, 'no mount of the host is left')
-  t.equal((await guest.shell('echo hello >/written')).exit_code, 0, 'it is writable')
-  t.equal(readFileSync(join(root, 'written'), 'utf8'), 'hello\n')
-  t.same(readdirSync(join(root, 'dev')), [], 'the host does not see the mounts of the guest')
-})
-
-void t.test('a guest cannot climb out of its root', needsRoot(), async (t) => {
-  const root = guestRoot(t, ['/bin/sh', '/bin/ls', '/bin/cat', '/bin/sleep'])
-  const guest = await guestWithInit(t, { root })
-  t.equal((await guest.shell('cd ../../..; ls marker')).stdout, 'marker\n')
-  t.equal((await guest.shell('ls /proc/1/root/marker')).stdout, '/proc/1/root/marker\n')
-})
-
-void t.test('a root that was swapped for a symlink after creation is refused at the start', needsRoot(), async (t) => {
-  const root = guestRoot(t, ['/bin/sleep'])
-  const guest = await guestOf(t, daemon, { root })
-  renameSync(root, `${root}-moved`)
-  symlinkSync('/', root)
-  t.teardown(() => {
-    unlinkSync(root)
-    renameSync(`${root}-moved`, root)
   })
-  t.match(await daemon.post(`${guest.path}/processes`, { argv: ['/bin/sleep', '1000'] }), {
-    status: 422,
-    body: { errno: 'ELOOP', call: 'openat2' }
+
+  test('a guest sees its cgroup as the root of all cgroups', async (t) => {
+    const guest = await guestWithInit(t)
+    t.match((await guest.shell('cat /proc/self/cgroup')).stdout, /^0::\/$/m)
   })
-  t.equal((await guest.context()).state, 'setup', 'nothing has run')
-})
 
-void t.test('names set from outside are seen inside a running guest', needsRoot(), async (t) => {
-  const guest = await guestWithInit(t, { uname: { nodename: 'before' } })
-  t.equal((await guest.shell('hostname')).stdout, 'before\n')
-  t.match(await daemon.patch(`${guest.path}/uname`, { nodename: 'after', domainname: 'example.org' }), {
-    status: 200,
-    body: { changed: ['nodename', 'domainname'] }
+  test('a guest cannot climb out of its root', async (t) => {
+    const root = guestRoot(t, ['/bin/sh', '/bin/ls', '/bin/cat', '/bin/sleep'])
+    const guest = await guestWithInit(t, { root })
+    t.equal((await guest.shell('cd ../../..; ls marker')).stdout, 'marker\n')
+    t.equal((await guest.shell('ls /proc/1/root/marker')).stdout, '/proc/1/root/marker\n')
   })
-  t.equal((await guest.shell('hostname; cat /proc/sys/kernel/domainname')).stdout, 'after\nexample.org\n')
-  t.match(await daemon.put(`${guest.path}/uname/nodename`, { value: 'last' }), { status: 200, body: { changed: true } })
-  t.equal((await guest.shell('hostname')).stdout, 'last\n')
-  t.match(await daemon.put(`${guest.path}/uname/nodename`, { value: 'last' }), {
-    status: 200,
-    body: { changed: false }
+
+  test('a guest sees what the host has mounted right before its start, whenever its launcher got ready', async (t) => {
+    const directory = mkdtempSync('/var/tmp/contextd-mounted-') // a guest has a /tmp of its own
+    const file = join(directory, 'file')
+    const sees = async () => (await (await guestWithInit(t)).shell(`cat ${file}`)).stdout
+    t.equal(await sees(), '', 'and from now on a launcher waits')
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'contextd-test', directory])
+    try {
+      writeFileSync(file, 'new')
+      t.equal(await sees(), 'new')
+      const guest = await guestWithInit(t)
+      t.match((await guest.shell(`touch ${file}`)).stderr, /Read-only file system/)
+    } finally {
+      execFileSync('umount', [directory])
+    }
+    t.equal(await sees(), '', 'nor what it has unmounted')
+    rmdirSync(directory)
   })
-})
 
-void t.test('names that a powerful guest sets itself are what the API shows', needsRoot(), async (t) => {
-  const guest = await guestWithInit(t, { bcaps: ['SYS_ADMIN'], uname: { nodename: 'given' } })
-  t.equal((await guest.context()).uname.nodename, 'given')
-  t.equal((await guest.shell('hostname chosen')).exit_code, 0)
-  t.equal((await guest.context()).uname.nodename, 'chosen')
-  t.match(await daemon.get(`${guest.path}/uname/nodename`), { body: { value: 'chosen' } })
-})
-
-void t.test('a guest without SYS_ADMIN cannot set its name', needsRoot(), async (t) => {
-  const guest = await guestWithInit(t, { uname: { nodename: 'given' } })
-  t.not((await guest.shell('hostname chosen')).exit_code, 0)
-  t.equal((await guest.shell('hostname')).stdout, 'given\n')
-})
-
-void t.test('the names of an empty context are those it starts with', needsRoot(), async (t) => {
-  const guest = await guestOf(t, daemon, { uname: { nodename: 'first' } })
-  t.equal((await guest.shell('hostname')).stdout, 'first\n')
-  await guest.isEmpty()
-  await daemon.patch(`${guest.path}/uname`, { nodename: 'second' })
-  t.equal((await guest.shell('hostname')).stdout, 'second\n')
-})
-
-void t.test("a guest cannot reach the launcher's file through /proc", needsRoot(), async (t) => {
-  const guest = await guestOf(t, daemon)
-  await guest.start(['/bin/sleep', '1000'])
-  const { exit_code } = await guest.shell('echo broken >>/proc/1/exe')
-  t.not(exit_code, 0, 'the copy it was started from is sealed')
-})
-
-void t.test('no descriptor, directory or memory of the reaper leads out of the guest', needsRoot(), async (t) => {
-  const guest = await guestOf(t, daemon)
-  await guest.start(['/bin/sleep', '1000'])
-  const { stdout } = await guest.shell(
-    'for fd in /proc/1/fd/*; do readlink $fd; done; readlink /proc/1/cwd /proc/1/root'
-  )
-  for (const target of stdout.trimEnd().split('\n')) t.match(target, /^(\/dev\/null|socket:\[\d+\]|\/)$/, target)
-})
-
-void t.test('an init that is not found is the error of its exec, and nothing is left', needsRoot(), async (t) => {
-  const missing = join(daemon.directory, 'no-program')
-  t.match(await daemon.post('/contexts', { xid: 310, init: { argv: [missing] } }), {
-    status: 422,
-    body: { errno: 'ENOENT', call: 'execve', detail: missing }
+  test('a root that was swapped for a symlink after creation is refused at the start', async (t) => {
+    const root = guestRoot(t, ['/bin/sleep'])
+    const guest = await guestOf(t, daemon, { root })
+    renameSync(root, `${root}-moved`)
+    symlinkSync('/', root)
+    t.teardown(() => {
+      unlinkSync(root)
+      renameSync(`${root}-moved`, root)
+    })
+    t.match(await daemon.post(`${guest.path}/processes`, { argv: ['/bin/sleep', '1000'] }), {
+      status: 422,
+      body: { errno: 'ELOOP', call: 'openat2' }
+    })
+    t.equal((await guest.context()).state, 'setup', 'nothing has run')
   })
-  t.equal((await daemon.get('/contexts/310')).status, 404)
-  t.match(await daemon.post('/contexts', { xid: 310, init: { argv: ['/etc/passwd'] } }), {
-    status: 403,
-    body: { errno: 'EACCES', call: 'execve' }
+
+  test('names that a powerful guest sets itself are what the API shows', async (t) => {
+    const guest = await guestWithInit(t, { bcaps: ['SYS_ADMIN'], uname: { nodename: 'given' } })
+    t.equal((await guest.context()).uname.nodename, 'given')
+    t.equal((await guest.shell('hostname chosen')).exit_code, 0)
+    t.equal((await guest.context()).uname.nodename, 'chosen')
+    t.match(await daemon.get(`${guest.path}/uname/nodename`), { body: { value: 'chosen' } })
   })
-  await until('it is gone', async () => (await daemon.get('/contexts/310')).status === 404)
+
+  test('a guest without SYS_ADMIN cannot set its name', async (t) => {
+    const guest = await guestWithInit(t, { uname: { nodename: 'given' } })
+    t.not((await guest.shell('hostname chosen')).exit_code, 0)
+    t.equal((await guest.shell('hostname')).stdout, 'given\n')
+  })
+
+  test("a guest cannot reach the launcher's file through /proc", async (t) => {
+    const guest = await guestOf(t, daemon)
+    await guest.start(['/bin/sleep', '1000'])
+    const { exit_code } = await guest.shell('echo broken >>/proc/1/exe')
+    t.not(exit_code, 0, 'the copy it was started from is sealed')
+  })
+
+  test('no descriptor, directory or memory of the reaper leads out of the guest', async (t) => {
+    const guest = await guestOf(t, daemon)
+    await guest.start(['/bin/sleep', '1000'])
+    const { stdout } = await guest.shell(
+      'for fd in /proc/1/fd/*; do readlink $fd; done; readlink /proc/1/cwd /proc/1/root'
+    )
+    for (const target of stdout.trimEnd().split('\n'))
+      t.match(target, /^(\/dev\/null|(socket|pipe):\[\d+\]|\/)$/, target)
+    const modes = await guest.shell(
+      'for fd in /proc/1/fd/*; do case $(readlink $fd) in pipe:*) stat -c %A $fd; esac; done'
+    )
+    t.equal(modes.stdout, 'l-wx------\nl-wx------\n', 'of pipes it has what is written to')
+  })
 })

@@ -1,5 +1,5 @@
 /** A daemon that ends, by order or by accident, and the next one. */
-import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Context } from '../../daemon/schemas/context.js'
@@ -9,11 +9,19 @@ import { guestOf } from '../support/guest.js'
 import { until } from '../support/poll.js'
 import { isAlive, needsRoot } from '../support/proc.js'
 
+t.setTimeout(600_000) // every daemon takes its time to start
+
 const sleep = ['/bin/sleep', '1000']
 
+const noContexts = { contexts: [], next: null }
+
+/** The same cgroups, socket and logs for all tests: each ends one daemon or two and leaves the next one as it was. */
+let shared: TestDaemon | undefined
+t.teardown(() => shared?.cleanUp())
+
 async function started(t: Test): Promise<TestDaemon> {
-  const daemon = await TestDaemon.start('namespaces')
-  t.teardown(() => daemon.cleanUp())
+  const daemon = (shared ??= await TestDaemon.start('namespaces'))
+  t.same((await daemon.get('/contexts')).body, noContexts)
   return daemon
 }
 
@@ -77,10 +85,20 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       t.match(await waiter, { status: 200, body: { term_signal: 'SIGKILL', exit_code: null } })
       t.equal((await daemon.delete(`${bare.path}?grace=0`)).status, 204)
       t.notOk(isAlive(process))
-      t.same((await daemon.get('/contexts')).body, { contexts: [], next: null })
+      t.same((await daemon.get('/contexts')).body, noContexts)
     }
   )
 }
+
+void t.test('a paused context stays paused, and the next daemon can let it go on', needsRoot(), async (t) => {
+  const daemon = await started(t)
+  const guest = await guestOf(t, daemon, { xid: 100, flags: ['PERSISTENT', 'SCHED_PAUSE'], init: { argv: sleep } })
+  await restart(daemon, 'SIGKILL')
+  t.match(await guest.context(), { state: 'paused', flags: { names: ['SCHED_PAUSE', 'STATE_ADMIN', 'PERSISTENT'] } })
+  t.equal((await daemon.patch(`${guest.path}/flags`, { clear: ['SCHED_PAUSE'] })).status, 200)
+  t.equal((await guest.context()).state, 'running')
+  t.equal((await guest.shell('echo again')).stdout, 'again\n')
+})
 
 void t.test('the exit code of an init that an earlier daemon started is known', needsRoot(), async (t) => {
   const daemon = await started(t)
@@ -124,8 +142,27 @@ void t.test(
     })
     t.equal((await daemon.get(guest.path)).status, 404)
     t.match(await daemon.post(`${guest.path}/wait`), { status: 200, body: { term_signal: 'SIGKILL' } })
+    await restart(daemon, 'SIGKILL')
+    t.match(await daemon.post(`${guest.path}/wait`), { status: 200, body: { term_signal: 'SIGKILL' } }, 'and for later')
   }
 )
+
+void t.test('the report and the log of a dead context outlive its daemon', needsRoot(), async (t) => {
+  const daemon = await started(t)
+  const init = { argv: ['/bin/sh', '-c', 'echo last words; exit 7'] }
+  const ended = await daemon.post('/contexts?wait', { xid: 200, init })
+  t.match(ended, { status: 200, body: { exit_code: 7 } })
+  for (const argv of [['/bin/true'], ['/bin/false']]) await daemon.post('/contexts?wait', { xid: 201, init: { argv } })
+  t.match(await daemon.post('/contexts', { xid: 202, init: { argv: ['/nowhere'] } }), { status: 422 })
+  await restart(daemon, 'SIGKILL')
+  t.same((await daemon.post('/contexts/200/wait')).body, ended.body)
+  t.match((await daemon.get('/contexts/200/log')).text, / stdout F last words\n$/)
+  t.match(await daemon.post('/contexts/201/wait'), { body: { exit_code: 1 } }, 'of two that had the xid, the last one')
+  t.match(await daemon.post('/contexts/202/wait'), { status: 404 }, 'one that was never made has none')
+  await guestOf(t, daemon, { xid: 200 })
+  await restart(daemon, 'SIGKILL')
+  t.equal((await daemon.post('/contexts/200/wait?timeout=0')).status, 204, 'a new one with the xid is not dead')
+})
 
 void t.test('a capture whose daemon dies ends by itself', needsRoot(), async (t) => {
   const daemon = await started(t)
@@ -145,8 +182,9 @@ void t.test('a half-made context is removed at the start, a stranger is left alo
   })
   for (const name of ['777', '778', '70000']) t.notOk(existsSync(join(contexts, name)), name)
   t.ok(existsSync(join(contexts, 'stranger')))
-  t.same((await daemon.get('/contexts')).body, { contexts: [], next: null })
-  t.equal((await daemon.post('/contexts', { xid: 777 })).status, 201)
+  t.same((await daemon.get('/contexts')).body, noContexts)
+  await guestOf(t, daemon, { xid: 777 })
+  rmdirSync(join(contexts, 'stranger'))
 })
 
 void t.test('a second daemon on the same cgroups is refused by the lock, and harms nothing', needsRoot(), async (t) => {
@@ -185,4 +223,19 @@ void t.test('cgroups that a guest makes below its own go with it', needsRoot(), 
     ),
     []
   )
+})
+
+void t.test('a paused context is still paused for the next daemon', needsRoot(), async (t) => {
+  const daemon = await started(t)
+  const guest = await guestOf(t, daemon, { init: { argv: ['/bin/sh', '-c', 'sleep 0.3; exit 7'] } })
+  const patchFlags = (body: object) => daemon.patch(`${guest.path}/flags`, body)
+  t.equal((await patchFlags({ set: ['SCHED_PAUSE'] })).status, 200)
+  await restart(daemon, 'SIGKILL')
+  t.equal((await guest.context()).state, 'paused')
+  t.match(await daemon.get(`${guest.path}/stat`), { body: { nr_onhold: (await guest.processes()).length } })
+  t.equal((await daemon.post(`${guest.path}/wait?timeout=0.5`)).status, 204)
+  const report = daemon.post(`${guest.path}/wait`)
+  await guest.hasWaiters(1)
+  await patchFlags({ clear: ['SCHED_PAUSE'] })
+  t.match(await report, { status: 200, body: { exit_code: 7 } })
 })

@@ -26,7 +26,7 @@ import t, { type Test } from 'tap'
 import { CallError } from '../../daemon/drivers/errors.js'
 import { cgroup2Mounts } from '../../daemon/drivers/namespaces/cgroups.js'
 import { errnoName, launcherPath, native } from '../../daemon/drivers/native.js'
-import { needsRoot } from '../support/proc.js'
+import { needsRoot, statusField } from '../support/proc.js'
 
 function folder(t: Test): string {
   const path = realpathSync(mkdtempSync(join(tmpdir(), 'contextd-test-')))
@@ -71,6 +71,10 @@ void t.test('the credentials of the other end are those of the process that conn
   })
   const { fd } = (accepted as unknown as { _handle: { fd: number } })._handle
   t.same(native.peerCredentials(fd), { pid: process.pid, uid: process.getuid?.(), gid: process.getgid?.() })
+  t.same(
+    native.peerGroups(fd),
+    [...(statusField('self', 'Groups') ?? '').matchAll(/\d+/g)].map(([gid]) => Number(gid))
+  )
 })
 
 void t.test('what is no socket has no peer', async (t) => {
@@ -85,6 +89,10 @@ void t.test('what is no socket has no peer', async (t) => {
   t.same(
     failure(() => native.peerCredentials(-1)),
     ['EBADF', 'getsockopt']
+  )
+  t.same(
+    failure(() => native.peerGroups(fd)),
+    ['ENOTSOCK', 'getsockopt']
   )
 })
 
@@ -239,4 +247,24 @@ void t.test('an argument of the wrong type is a TypeError, not a crash', async (
   for (const name of Object.keys(loose))
     for (const args of [[], [{}], [null, null, null, null, null]])
       t.throws(() => loose[name]?.(...args), TypeError, name)
+})
+
+void t.test('room on disk is reserved without a longer file, and what cannot be had is ENOSPC', (t) => {
+  const path = join(folder(t), 'file')
+  const fd = openSync(path, 'w')
+  t.teardown(() => {
+    closeSync(fd)
+  })
+  t.equal(native.reserve(fd, 0, 1 << 20), true)
+  const { size, blocks } = statSync(path)
+  t.equal(size, 0)
+  t.ok(blocks * 512 >= 1 << 20)
+  t.throws(() => native.reserve(fd, 0, Number.MAX_SAFE_INTEGER), { code: /^(ENOSPC|EFBIG)$/, call: 'fallocate' })
+  t.throws(() => native.reserve(-1, 0, 1), { code: 'EBADF' })
+  const proc = openSync('/proc/self/comm', 'r+')
+  t.teardown(() => {
+    closeSync(proc)
+  })
+  t.throws(() => native.reserve(proc, 0, 0), { code: 'EINVAL' })
+  t.end()
 })

@@ -35,42 +35,42 @@ function members(t: Test, ...pids: number[]): [procs: string, line: string] {
     rmdirSync(path)
   })
   for (const pid of pids) writeFileSync(join(path, 'cgroup.procs'), String(pid))
-  return [join(path, 'cgroup.procs'), `0::${join(mount?.root ?? '', relative(mount?.path ?? '', path))}`]
+  return [path, `0::${join(mount?.root ?? '', relative(mount?.path ?? '', path))}`]
 }
 
 void t.test('a signal reaches a member', needsRoot(), async (t) => {
   const child = sleeper(t)
-  const [procs, line] = members(t, child.pid)
-  native.signalMember(procs, line, child.pid, 0, 0)
+  const [cgroup, line] = members(t, child.pid)
+  native.signalMember(cgroup, line, child.pid, 0, 0)
   t.ok(isAlive(child.pid), 'signal 0 only probes')
-  native.signalMember(procs, line, child.pid, SIGTERM, 0)
+  native.signalMember(cgroup, line, child.pid, SIGTERM, 0)
   t.same(await once(child, 'exit'), [null, 'SIGTERM'])
 })
 
 void t.test('a process outside the cgroup is not there: ESRCH, and nothing happens to it', needsRoot(), async (t) => {
   const [outsider, insider] = [sleeper(t), sleeper(t)]
-  const [procs, line] = members(t, insider.pid)
+  const [cgroup, line] = members(t, insider.pid)
   const refused = { name: 'CallError', code: 'ESRCH' }
-  t.throws(() => native.signalMember(procs, line, outsider.pid, SIGTERM, 0), refused)
-  t.throws(() => native.signalMember(procs, line, process.pid, SIGTERM, 0), refused)
-  t.throws(() => native.openMember(procs, line, outsider.pid), refused)
-  t.throws(() => native.signalMember(procs, line, 2 ** 22 + 1, SIGTERM, 0), refused, 'nor is one that never was')
+  t.throws(() => native.signalMember(cgroup, line, outsider.pid, SIGTERM, 0), refused)
+  t.throws(() => native.signalMember(cgroup, line, process.pid, SIGTERM, 0), refused)
+  t.throws(() => native.openMember(cgroup, line, outsider.pid), refused)
+  t.throws(() => native.signalMember(cgroup, line, 2 ** 22 + 1, SIGTERM, 0), refused, 'nor is one that never was')
   t.ok(isAlive(outsider.pid))
 })
 
 void t.test('a cgroup whose name only begins the same is another', needsRoot(), async (t) => {
   const child = sleeper(t)
-  const [procs, line] = members(t, child.pid)
-  t.throws(() => native.signalMember(procs, line.slice(0, -1), child.pid, SIGTERM, 0), { code: 'ESRCH' })
+  const [cgroup, line] = members(t, child.pid)
+  t.throws(() => native.signalMember(cgroup, line.slice(0, -1), child.pid, SIGTERM, 0), { code: 'ESRCH' })
   t.ok(isAlive(child.pid))
 })
 
 void t.test('a signal to all reaches each member once but the one to be left out', needsRoot(), async (t) => {
   const children = [sleeper(t), sleeper(t), sleeper(t)]
   const [first, second, third] = children.map(({ pid }) => pid)
-  const [procs, line] = members(t, ...children.map(({ pid }) => pid))
-  t.equal(await native.signalMembers(procs, line, 0, 0, 0), 3)
-  t.equal(await native.signalMembers(procs, line, SIGUSR1, 0, third ?? 0), 2)
+  const [cgroup, line] = members(t, ...children.map(({ pid }) => pid))
+  t.equal(await native.signalMembers(cgroup, line, 0, 0, 0), 3)
+  t.equal(await native.signalMembers(cgroup, line, SIGUSR1, 0, third ?? 0), 2)
   await until('two are gone', () => !isAlive(first ?? 0) && !isAlive(second ?? 0))
   t.ok(isAlive(third ?? 0))
 })
@@ -84,18 +84,18 @@ void t.test(
   needsRoot(),
   async (t) => {
     const child = sleeper(t)
-    const [procs, line] = members(t, child.pid)
-    native.signalMember(procs, line, child.pid, SIGTERM, child.pid)
+    const [cgroup, line] = members(t, child.pid)
+    native.signalMember(cgroup, line, child.pid, SIGTERM, child.pid)
     t.same(await once(child, 'exit'), [null, 'SIGKILL'])
   }
 )
 
 void t.test('names are read from and written to the namespace of a process, not to ours', needsRoot(), async (t) => {
   const child = sleeper(t, ['unshare', '--uts', '--'])
-  const [procs, line] = members(t, child.pid)
+  const [cgroup, line] = members(t, child.pid)
   await until('unshare has become sleep', () => statusField(child.pid, 'Name') === 'sleep')
   const before = { host: hostname(), descriptors: descriptorsOf(process.pid).length }
-  const pidfd = native.openMember(procs, line, child.pid)
+  const pidfd = native.openMember(cgroup, line, child.pid)
   t.equal(native.getUtsNames(pidfd).nodename, before.host)
   native.setNodename(pidfd, 'native-test')
   native.setDomainname(pidfd, 'é'.repeat(32))

@@ -18,7 +18,7 @@ export function run(file: string, args: string[], options: RunOptions = {}): Pro
     const child = execFile(
       file,
       args,
-      { ...options, maxBuffer: 64 << 20, timeout: 60_000 },
+      { ...options, maxBuffer: 64 << 20, timeout: 300_000 },
       (_error, stdout, stderr) => {
         resolve({ code: child.exitCode, stdout, stderr })
       }
@@ -47,7 +47,37 @@ export interface CurlReply {
   body: unknown
 }
 
-/** A request by the real curl, as a user types it. `through` runs curl by another command, such as setpriv. */
+export interface CurlRequest {
+  method: string
+  path: string
+  body?: unknown
+  headers?: string[]
+}
+
+/** Between the answers of one curl. */
+const BOUNDARY = '--- end of answer ---'
+
+/** Requests by one real curl, one after the other over one connection. `through` runs it by another command, such as setpriv. */
+export async function curlAll(socket: string, requests: CurlRequest[], through: string[] = []): Promise<CurlReply[]> {
+  const args = requests.flatMap(({ method, path, body, headers = [] }, index) => [
+    ...(index > 0 ? ['--next'] : []),
+    ...['-s', '-S', '--unix-socket', socket, '-X', method, '-w', `\n%{http_code}\n${BOUNDARY}\n`],
+    ...headers.flatMap((header) => ['-H', header]),
+    ...(body === undefined ? [] : ['-H', 'content-type: application/json', '-d', JSON.stringify(body)]),
+    `http://localhost${path}`
+  ])
+  const [file = 'curl', ...more] = [...through, 'curl', ...args]
+  const { stdout, stderr } = await run(file, more)
+  const answers = stdout.split(`\n${BOUNDARY}\n`).slice(0, -1)
+  if (answers.length !== requests.length) throw new Error(`curl: ${stderr}`)
+  return answers.map((answer) => {
+    const end = answer.lastIndexOf('\n')
+    const text = answer.slice(0, end)
+    return { status: Number(answer.slice(end + 1)), body: text === '' ? undefined : (JSON.parse(text) as unknown) }
+  })
+}
+
+/** A request by the real curl, as a user types it. */
 export async function curl(
   socket: string,
   method: string,
@@ -55,23 +85,13 @@ export async function curl(
   body?: unknown,
   through: string[] = []
 ): Promise<CurlReply> {
-  const data = body === undefined ? [] : ['-H', 'content-type: application/json', '-d', JSON.stringify(body)]
-  const args = [
-    '-s',
-    '-S',
-    '--unix-socket',
-    socket,
-    '-X',
-    method,
-    '-w',
-    '\n%{http_code}',
-    ...data,
-    `http://localhost${path}`
-  ]
-  const [file = 'curl', ...more] = [...through, 'curl', ...args]
-  const { stdout, stderr } = await run(file, more)
-  const end = stdout.lastIndexOf('\n')
-  if (end < 0) throw new Error(`curl: ${stderr}`)
-  const text = stdout.slice(0, end)
-  return { status: Number(stdout.slice(end + 1)), body: text === '' ? undefined : (JSON.parse(text) as unknown) }
+  const [reply] = await curlAll(socket, [{ method, path, body }], through)
+  if (!reply) throw new Error('curl: no answer')
+  return reply
+}
+
+/** Runs what follows as this user, with just these groups. */
+export function asUser(uid: number, gid = uid, groups: number[] = []): string[] {
+  const more = groups.length > 0 ? ['--groups', groups.join(',')] : ['--clear-groups']
+  return ['setpriv', '--reuid', String(uid), '--regid', String(gid), ...more]
 }

@@ -1,13 +1,19 @@
 /** A real daemon for a test: its own directory, socket and cgroup root, everything gone afterwards. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, request as httpRequest, type ClientRequest } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { cgroup2Mounts, killAll, removeTree } from '../../daemon/drivers/namespaces/cgroups.js'
+import { emulatorPath } from './emulator.js'
+import { until } from './poll.js'
+import { childrenOf, statusField } from './proc.js'
+
+/** Of a machine that is loaded or emulated. One that fails to start ends by itself. */
+const BOOT_TIMEOUT_MS = 120_000
 
 export const mainPath = fileURLToPath(new URL('../../daemon/main.js', import.meta.url))
 
@@ -31,6 +37,14 @@ export interface StartOptions {
   socket?: string
   /** Where to log; the same default. */
   auditLog?: string
+  /** A policy file's content. Every user may connect then, and the policy decides. */
+  policy?: unknown
+  /** More options of `serve`. */
+  args?: string[]
+  /** Runs the daemon by another command, such as unshare. */
+  through?: string[]
+  /** Runs the daemon under the emulator of vserver(2), with these options of its own. Its contexts end with it. */
+  emulator?: string[]
 }
 
 /** A cgroup directory of the test's own, or undefined where there is no cgroup2 mount. */
@@ -45,15 +59,41 @@ export class TestDaemon {
   readonly auditLog: string
   readonly cgroupRoot = ownCgroupRoot()
   stderr = ''
+  readonly #options: StartOptions
+  readonly #emulator: string[] | undefined
   #child: ChildProcess | undefined
+  #pid = 0
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 200 })
 
   private constructor(
     readonly driver: string,
-    { socket, auditLog }: StartOptions
+    options: StartOptions
   ) {
+    const { socket, auditLog, emulator, policy } = options
+    this.#options = options
+    this.#emulator = emulator
     this.socket = socket ?? join(this.directory, 'run', 'contextd.sock')
     this.auditLog = auditLog ?? join(this.directory, 'audit.log')
+    if (policy !== undefined) {
+      chmodSync(this.directory, 0o755)
+      this.writePolicy(policy)
+    }
+  }
+
+  get policyFile(): string {
+    return join(this.directory, 'policy.json')
+  }
+
+  writePolicy(policy: unknown): void {
+    writeFileSync(this.policyFile, typeof policy === 'string' ? policy : JSON.stringify(policy), { mode: 0o644 })
+  }
+
+  /** Sends SIGHUP and waits until the daemon says that it has reloaded. */
+  async reload(): Promise<void> {
+    const reloaded = () => this.stderr.split('"msg":"reloaded"').length
+    const before = reloaded()
+    process.kill(this.#pid, 'SIGHUP')
+    await until('it has reloaded', () => reloaded() > before)
   }
 
   static async start(driver: string, options: StartOptions = {}): Promise<TestDaemon> {
@@ -67,23 +107,54 @@ export class TestDaemon {
     return daemon
   }
 
+  /** Of the daemon itself, also when it runs under the emulator. */
   get pid(): number {
-    return this.#child?.pid ?? 0
+    return this.#pid
+  }
+
+  /** Of guests' output. */
+  get logDir(): string {
+    return join(this.directory, 'log')
+  }
+
+  get stateDir(): string {
+    return join(this.directory, 'state')
   }
 
   /** Starts the daemon, again after stop(). */
-  async boot(): Promise<void> {
-    const roots = this.driver === 'namespaces' && this.cgroupRoot ? ['--cgroup-root', this.cgroupRoot] : []
-    const args = ['serve', '--driver', this.driver, '--socket', this.socket, '--audit-log', this.auditLog, ...roots]
-    const child = spawn(process.execPath, [mainPath, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
+  async boot({ main = mainPath } = {}): Promise<void> {
+    const roots =
+      ['namespaces', 'auto'].includes(this.driver) && this.cgroupRoot ? ['--cgroup-root', this.cgroupRoot] : []
+    const state = ['vserver', 'auto'].includes(this.driver) ? ['--state-dir', this.stateDir] : []
+    const { policy, args: more = [], through = [] } = this.#options
+    const socket = policy === undefined ? this.socket : `${this.socket},mode=0666,policy=${this.policyFile}`
+    const files = [
+      '--socket',
+      socket,
+      '--audit-log',
+      this.auditLog,
+      '--log-dir',
+      this.logDir,
+      ...roots,
+      ...state,
+      ...more
+    ]
+    const command = [...through, process.execPath, main, 'serve', '--driver', this.driver, ...files]
+    const [program = '', ...args] = this.#emulator ? [emulatorPath, ...this.#emulator, '--', ...command] : command
+    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
     this.#child = child
+    this.#pid = child.pid ?? 0
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.stderr += text
     })
-    for (let waited = 0; ; waited += 20) {
+    for (const deadline = Date.now() + BOOT_TIMEOUT_MS; ;) {
       if (child.exitCode !== null) throw new Error(`the daemon did not start:\n${this.stderr}`)
-      if (existsSync(this.socket) && (await this.#answers())) return
-      if (waited > 20_000) throw new Error(`the daemon does not answer:\n${this.stderr}`)
+      if (existsSync(this.socket) && (await this.#answers())) {
+        if (this.#emulator)
+          this.#pid = childrenOf(this.#pid).find((pid) => statusField(pid, 'Name') !== 'emulator') ?? 0
+        return
+      }
+      if (Date.now() > deadline) throw new Error(`the daemon does not answer:\n${this.stderr}`)
       await sleep(20)
     }
   }
@@ -101,7 +172,7 @@ export class TestDaemon {
     const child = this.#child
     if (child?.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null
     const exited = once(child, 'exit')
-    child.kill(signal)
+    process.kill(this.#pid, signal) // the emulator ends with it
     await exited
     return child.exitCode
   }

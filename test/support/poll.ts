@@ -1,12 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const STEP_MS = 10
+/** Long, for a loaded or an emulated machine; only what fails takes it. */
+const PATIENCE_MS = 60_000
 
 /**
  * Looks again and again until there is something to see, and returns it.
  * @param what for the message when it never comes
  */
-export async function until<T>(what: string, look: () => T | Promise<T>, timeoutMs = 10_000): Promise<T> {
+export async function until<T>(what: string, look: () => T | Promise<T>, timeoutMs = PATIENCE_MS): Promise<T> {
   const deadline = Date.now() + timeoutMs
   for (;;) {
     const seen = await look()

@@ -1,13 +1,24 @@
 import { realpathSync, statSync } from 'node:fs'
 import { hostname, machine, release, type, version } from 'node:os'
 import { basename } from 'node:path'
-import { PERSISTENT, STATE_INIT, STATE_SETUP } from '../../vocabulary/flags.js'
+import { PERSISTENT, SCHED_PAUSE, STATE_INIT, STATE_SETUP } from '../../vocabulary/flags.js'
 import { SET_INIT } from '../../vocabulary/migrate.js'
 import { SIGKILL, endsByDefault } from '../../vocabulary/signals.js'
+import { noLimits, type Limits } from '../../vocabulary/limits.js'
 import type { UnameField } from '../../vocabulary/uname.js'
 import type { Treatment, VocabularyKind } from '../../vocabulary/treatment.js'
 import { WORD_MAX } from '../../vocabulary/word.js'
-import type { ContextDetails, Driver, FlagsData, MigrateData, Migrated, Process, Stat, WaitResult } from '../driver.js'
+import type {
+  ContextDetails,
+  CreateData,
+  Driver,
+  FlagsData,
+  MigrateData,
+  Migrated,
+  Process,
+  Stat,
+  WaitResult
+} from '../driver.js'
 import { CallError } from '../errors.js'
 import * as rules from '../rules.js'
 import { treatmentOf, type TreatmentTable } from '../treatments.js'
@@ -21,16 +32,21 @@ interface ModelProcess {
   startedAt: number
   stdout: string
   timers: NodeJS.Timeout[]
+  /** It has come to its end while it was paused. */
+  due?: () => void
   ended: Promise<number>
   end: (status: number) => void
 }
 
 interface ModelContext {
   xid: number
+  incarnation: bigint
   flags: bigint
   bcaps: bigint
   ccaps: bigint
   uname: Record<UnameField, string>
+  limits: Limits
+  owner: number
   root: string | null
   createdAt: number
   processes: Map<number, ModelProcess>
@@ -47,6 +63,7 @@ const treatments: TreatmentTable = {
     '*': 'recorded',
     PERSISTENT: 'enforced',
     INFO_PRIVATE: 'enforced',
+    SCHED_PAUSE: 'enforced',
     STATE_SETUP: 'enforced',
     STATE_INIT: 'enforced',
     STATE_ADMIN: 'enforced'
@@ -62,7 +79,8 @@ const treatments: TreatmentTable = {
     user: 'recorded',
     cwd: 'recorded',
     env: 'recorded'
-  }
+  },
+  limits: { '*': 'recorded' }
 }
 
 /** Model pids start above any pid of Linux (PID_MAX_LIMIT, 2^22), so that they are never taken for a real one. */
@@ -73,6 +91,8 @@ export class MemoryDriver implements Driver {
   readonly name = 'memory'
   readonly bcapsAbi = 'vs2.3'
   readonly about = 'a model without processes; nothing runs'
+  onStart: Driver['onStart']
+  onExit: Driver['onExit']
   onDeath: Driver['onDeath']
   onError: Driver['onError']
 
@@ -84,12 +104,13 @@ export class MemoryDriver implements Driver {
     return treatmentOf(treatments, kind, name)
   }
 
-  vx_create(xid: number, data: { flags: bigint; root?: string }): void {
+  vx_create(xid: number, data: CreateData): void {
     rules.checkXid(xid, 'vx_create')
     if (this.#contexts.has(xid)) throw new CallError('EEXIST', 'vx_create', `context ${xid} exists`)
     if (data.root !== undefined) checkRoot(data.root)
     this.#contexts.set(xid, {
       xid,
+      incarnation: process.hrtime.bigint(),
       flags: data.flags,
       bcaps: WORD_MAX,
       ccaps: 0n,
@@ -102,6 +123,8 @@ export class MemoryDriver implements Driver {
         machine: machine(),
         domainname: '(none)'
       },
+      limits: noLimits,
+      owner: data.owner,
       root: data.root ?? null,
       createdAt: Date.now(),
       processes: new Map(),
@@ -120,6 +143,7 @@ export class MemoryDriver implements Driver {
   async vx_migrate(xid: number, data: MigrateData): Promise<Migrated> {
     const context = this.#find(xid, 'vx_migrate')
     rules.requireEnter(context.flags, xid, 'vx_migrate')
+    rules.requireUnpaused(context.flags, xid, 'vx_migrate')
     const behaviour = behaviourOf(data.process, context.root, {
       nodename: context.uname.nodename,
       stdin: data.capture?.stdin ?? ''
@@ -128,11 +152,11 @@ export class MemoryDriver implements Driver {
     process.stdout = behaviour.stdout ?? ''
     if (behaviour.after !== undefined) {
       const status = (behaviour.exitCode ?? 0) << 8
-      process.timers.push(
-        setTimeout(() => {
-          this.#end(context, process, status)
-        }, behaviour.after)
-      )
+      const end = () => {
+        if (context.flags & SCHED_PAUSE) process.due = end
+        else this.#end(context, process, status)
+      }
+      process.timers.push(setTimeout(end, behaviour.after))
     }
     let timedOut = false
     const kill = () => {
@@ -168,7 +192,7 @@ export class MemoryDriver implements Driver {
       nr_threads: context.processes.size,
       nr_running: 0,
       nr_unintr: 0,
-      nr_onhold: 0,
+      nr_onhold: context.flags & SCHED_PAUSE ? context.processes.size : 0,
       nr_forks: context.forks,
       load: null,
       offset: 0n,
@@ -205,6 +229,7 @@ export class MemoryDriver implements Driver {
     const context = this.#administrable(xid, 'vx_flags_set')
     context.flags = rules.changeFlags(context.flags, data)
     this.#touch(context)
+    if (!(context.flags & SCHED_PAUSE)) for (const process of [...context.processes.values()]) process.due?.()
     this.#removeWhenDead(context)
   }
 
@@ -239,17 +264,40 @@ export class MemoryDriver implements Driver {
     return this.#find(xid, 'vx_wait').waiters.wait(signal)
   }
 
+  limits_get(xid: number): Limits {
+    return this.#find(xid, 'limits_get').limits
+  }
+
+  limits_set(xid: number, changes: Partial<Limits>): void {
+    const context = this.#administrable(xid, 'limits_set')
+    context.limits = { ...context.limits, ...changes }
+    this.#touch(context)
+  }
+
+  incarnation(xid: number): bigint {
+    return this.#find(xid, 'incarnation').incarnation
+  }
+
   exists(xid: number): boolean {
     return this.#contexts.has(xid)
+  }
+
+  probe(): void {
+    // A model always works.
   }
 
   list(): number[] {
     return [...this.#contexts.keys()].sort((a, b) => a - b)
   }
 
+  ownerOf(xid: number): number | null {
+    return this.#contexts.get(xid)?.owner ?? null
+  }
+
   details(xid: number): ContextDetails {
     const context = this.#find(xid, 'details')
     return {
+      owner: context.owner,
       root: context.root,
       created_at: new Date(context.createdAt).toISOString(),
       populated: context.processes.size > 0
@@ -315,6 +363,7 @@ export class MemoryDriver implements Driver {
       context.flags &= ~STATE_INIT
     }
     this.#touch(context)
+    this.onStart?.(context.xid, process.pid, process.pid === context.initpid)
     return process
   }
 
@@ -325,17 +374,24 @@ export class MemoryDriver implements Driver {
     context.lastStatus = status
     process.end(status)
     this.#touch(context)
+    if (context.processes.size === 0) this.onExit?.(context.xid, resultOf(context), context.owner)
     this.#removeWhenDead(context)
   }
 
   #removeWhenDead(context: ModelContext): void {
     if (context.processes.size > 0 || context.flags & PERSISTENT) return
     this.#contexts.delete(context.xid)
-    const result = { reboot_cmd: 0, exit_code: context.lastStatus }
-    this.onDeath?.(context.xid, result)
+    const result = resultOf(context)
+    this.onDeath?.(context.xid, result, context.owner, context.incarnation)
     context.waiters.finish(result)
   }
 }
+
+const resultOf = ({ lastStatus }: ModelContext): WaitResult => ({
+  reboot_cmd: 0,
+  exit_code: lastStatus,
+  oom_killed: false
+})
 
 function checkRoot(root: string): void {
   try {

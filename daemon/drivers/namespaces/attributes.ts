@@ -5,18 +5,55 @@
 import type { UnameField } from '../../vocabulary/uname.js'
 import { formatWord, parseWord } from '../../vocabulary/word.js'
 import { native } from '../native.js'
+import type { Places } from '../past-deaths.js'
 
 /** `trusted.` attributes need CAP_SYS_ADMIN to be read or written: no guest sees them (xattr(7)). */
 const PREFIX = 'trusted.contextd.'
 
 /**
- * `pid1` ("PID init" or "PID reaper"), `exit` and `last_exit` (wait statuses of init and of the last other task) are
- * written by the launcher, and cleared to the empty string here before PID 1 is started again.
+ * `pid1` ("PID init" or "PID reaper"), `exit` and `last_exit` (of init and of the last other task: wait status, and
+ * whether it was killed for lack of memory, oom.h) are written by the launcher, and cleared to the empty string here
+ * before PID 1 is started again.
+ * `offset` too: host uptime in nanoseconds at which a guest's own uptime began.
+ * And `forks`, the forks of all runs up to the last one; none when they are not known.
+ * `shim` ("PID START_TIME PROTOCOL") is written by a shim: where a later daemon finds it.
+ * `spaces` has the CLONE_* bits of the namespaces that the context has by its flags at creation.
+ * `lxcfs` has the files of lxcfs that the context has by its flags at creation.
+ * `limits` has their values as JSON, those that are null left out; it is missing until one is set.
  * `own_names` is "1" when a process of this run could change its UTS names itself.
+ * `owner` is the uid that has made the context.
  * `created_at` is written last when a context is made: a directory without it is half-made.
  */
 export type Attribute =
-  'flags' | 'bcaps' | 'ccaps' | 'root' | 'created_at' | 'pid1' | 'exit' | 'last_exit' | 'own_names' | UnameField
+  | 'flags'
+  | 'bcaps'
+  | 'ccaps'
+  | 'spaces'
+  | 'offset'
+  | 'owner'
+  | 'root'
+  | 'created_at'
+  | 'pid1'
+  | 'exit'
+  | 'last_exit'
+  | 'forks'
+  | 'shim'
+  | 'own_names'
+  | 'limits'
+  | 'lxcfs'
+  | UnameField
+
+export type Attributes = Readonly<Partial<Record<Attribute, string>>>
+
+/** Of the directory that contexts are in: one of the last deaths each. */
+export const deathsIn = (path: string): Places => ({
+  read: (place) => native.getAttribute(path, `${PREFIX}death.${place}`),
+  write: (place, text) => {
+    native.setAttribute(path, `${PREFIX}death.${place}`, text)
+  }
+})
+
+type WordAttribute = 'flags' | 'bcaps' | 'ccaps' | 'spaces'
 
 export function writeAttribute(path: string, name: Attribute, value: string): void {
   native.setAttribute(path, PREFIX + name, value)
@@ -26,10 +63,15 @@ export function readAttribute(path: string, name: Attribute): string | undefined
   return native.getAttribute(path, PREFIX + name)
 }
 
-export function writeWord(path: string, name: 'flags' | 'bcaps' | 'ccaps', word: bigint): void {
+/** All that there are, for a fraction of what reading each costs. */
+export function readAttributes(path: string): Attributes {
+  return native.getAttributes(path, PREFIX)
+}
+
+export function writeWord(path: string, name: WordAttribute, word: bigint): void {
   writeAttribute(path, name, formatWord(word))
 }
 
-export function readWord(path: string, name: 'flags' | 'bcaps' | 'ccaps'): bigint {
-  return parseWord(readAttribute(path, name) ?? '0x0')
+export function wordOf(attributes: Attributes, name: WordAttribute): bigint {
+  return parseWord(attributes[name] ?? '0x0')
 }

@@ -1,10 +1,22 @@
-/** Where contexts live: one cgroup v2 directory each, below `<mount>/contextd/contexts`. */
-import { closeSync, constants, mkdirSync, openSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs'
+/** Where contexts live: one cgroup v2 directory each, below `<root>/contexts`. */
+import {
+  accessSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmdirSync,
+  writeFileSync
+} from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
-import { CallError } from '../errors.js'
+import { CallError, withErrno } from '../errors.js'
 import { native } from '../native.js'
+import { allMissing, handOn, type MissingControllers } from './controllers.js'
+import { clearDelegated, delegatedCgroup, isDelegated, ownCgroup } from './delegation.js'
 
-interface Cgroup2Mount {
+export interface Cgroup2Mount {
   /** Directory of the hierarchy that is mounted. */
   root: string
   path: string
@@ -26,29 +38,53 @@ export function cgroup2Mounts(mountinfo = readFileSync('/proc/self/mountinfo', '
 /** The directory all contexts are in, held by a lock: two daemons must not manage the same contexts. */
 export class CgroupHome {
   readonly contexts: string
+  readonly missing: MissingControllers
   readonly #prefix: string
   readonly #lock: number
 
   /**
-   * @param root directory inside a cgroup2 mount; default `<first mount>/contextd`. Made when missing.
+   * @param root directory inside a cgroup2 mount, absolute or below the first one. Default is the daemon's own cgroup
+   * when systemd has delegated it, else `<first mount>/contextd`. Made when missing.
    * @throws CallError naming what is missing: no mount, no permission, an old kernel, another daemon
    */
   constructor(root?: string) {
     const mounts = cgroup2Mounts()
-    const path = root === undefined ? defaultRoot(mounts) : resolve(root)
+    const path = rootOf(mounts, root)
     const mount = mounts.find((candidate) => path === candidate.path || path.startsWith(`${candidate.path}/`))
     if (!mount) throw new CallError('ENOENT', 'mkdir', `${path} is not inside a cgroup2 mount (/proc/self/mountinfo)`)
     this.contexts = join(path, 'contexts')
     this.#prefix = `0::${join(mount.root, relative(mount.path, this.contexts))}/`
-    withErrno('mkdir', this.contexts, () => mkdirSync(this.contexts, { recursive: true, mode: 0o755 }))
+    withErrno('mkdir', `${this.contexts}: contexts cannot live there; --cgroup-root names another place`, () => {
+      makeDirectories(this.contexts)
+    })
     // cgroup.kill cannot be opened for reading, and guests see it on read-only mounts: nobody else can hold its lock.
     // It is also what this driver needs of Linux 5.14.
     const lockPath = join(this.contexts, 'cgroup.kill')
     this.#lock = withErrno('open', lockPath, () => openSync(lockPath, constants.O_WRONLY))
-    if (!native.tryLock(this.#lock)) {
+    try {
+      if (!native.tryLock(this.#lock))
+        throw new CallError('EAGAIN', 'fcntl', `another contextd manages ${path}; give this one its own --cgroup-root`)
+      const isUnit = isDelegated(path)
+      const startsHere = ownCgroup(mount) === path
+      if (isUnit) clearDelegated(path)
+      // Where systemd starts the unit no process could be started any more, once controllers are handed on (EBUSY).
+      this.missing =
+        isUnit && startsHere
+          ? allMissing(
+              `no cgroup controllers where systemd starts the daemon, ${path}: it needs DelegateSubgroup=daemon`
+            )
+          : handOn(mount.path, this.contexts)
+    } catch (error) {
       closeSync(this.#lock)
-      throw new CallError('EAGAIN', 'fcntl', `another contextd manages ${path}; give this one its own --cgroup-root`)
+      throw error
     }
+  }
+
+  /** @throws CallError when contexts cannot be made any more */
+  probe(): void {
+    withErrno('access', this.contexts, () => {
+      accessSync(this.contexts, constants.W_OK | constants.X_OK)
+    })
   }
 
   /** Runs `work` on an empty cgroup of its own. */
@@ -71,6 +107,11 @@ export class CgroupHome {
     return `${this.#prefix}${xid}`
   }
 
+  /** Depth of a context's cgroup below the root of the hierarchy. */
+  get level(): number {
+    return this.#prefix.split('/').length - 1
+  }
+
   /** The xid a process's /proc/PID/cgroup belongs to, 0 for the host. */
   xidOf(cgroup: string): number {
     for (const line of cgroup.split('\n'))
@@ -90,33 +131,47 @@ export class CgroupHome {
   }
 }
 
-function defaultRoot(mounts: Cgroup2Mount[]): string {
-  const [mount] = mounts
-  if (!mount) throw new CallError('ENOENT', 'mount', 'no cgroup2 filesystem is mounted (/proc/self/mountinfo)')
-  return join(mount.path, 'contextd')
-}
-
-/** Node's file system errors as CallErrors. */
-export function withErrno<T>(call: string, path: string, work: () => T): T {
+/** mkdirSync's own `recursive` answers ENOENT where the reason is EROFS. */
+function makeDirectories(path: string): void {
   try {
-    return work()
+    mkdirSync(path, { mode: 0o755 })
   } catch (error) {
-    const { code, syscall } = error as NodeJS.ErrnoException
-    if (code === undefined) throw error
-    throw new CallError(code, syscall ?? call, path)
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST') return
+    if (code !== 'ENOENT' || path === dirname(path)) throw error
+    makeDirectories(dirname(path))
+    mkdirSync(path, { mode: 0o755 })
   }
 }
 
+function rootOf(mounts: Cgroup2Mount[], root: string | undefined): string {
+  const [mount] = mounts
+  if (!mount) throw new CallError('ENOENT', 'mount', 'no cgroup2 filesystem is mounted (/proc/self/mountinfo)')
+  return root === undefined ? (delegatedCgroup(mount) ?? join(mount.path, 'contextd')) : resolve(mount.path, root)
+}
+
 /** True while a process that is not a zombie is in the cgroup or below it; false when there is no cgroup. */
-export function isPopulated(path: string): boolean {
+export const isPopulated = (path: string): boolean => hasEvent(path, /^populated 1$/m)
+
+function hasEvent(path: string, line: RegExp): boolean {
   try {
-    return /^populated 1$/m.test(readFileSync(join(path, 'cgroup.events'), 'utf8'))
+    return line.test(readFileSync(join(path, 'cgroup.events'), 'utf8'))
   } catch (error) {
     // A read of a directory that is being removed fails with ENODEV.
     if (['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) return false
     throw error
   }
 }
+
+/** Stops or lets go on all that is in the cgroup and below it, now and later (cgroup.freeze, Linux 5.2). */
+export function setFrozen(path: string, frozen: boolean): void {
+  withErrno('write', join(path, 'cgroup.freeze'), () => {
+    writeFileSync(join(path, 'cgroup.freeze'), frozen ? '1' : '0')
+  })
+}
+
+/** True when all of it has stopped: a moment after setFrozen, or not before an uninterruptible sleep is over. */
+export const isFrozen = (path: string): boolean => hasEvent(path, /^frozen 1$/m)
 
 /** SIGKILL for everything in the cgroup and below it, forks in flight included (cgroup.kill, Linux 5.14). */
 export function killAll(path: string): void {

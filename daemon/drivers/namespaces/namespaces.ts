@@ -1,22 +1,45 @@
-import { closeSync, mkdirSync, readFileSync, watch } from 'node:fs'
+import { setMaxListeners } from 'node:events'
+import { mkdirSync, readFileSync, statSync } from 'node:fs'
 import { hostname, machine, release, type, version } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { bcapsFor } from '../../vocabulary/bcaps.js'
-import { STATE_INIT, STATE_SETUP } from '../../vocabulary/flags.js'
+import { IGNEG_NICE, SC_HELPER, STATE_INIT, STATE_SETUP } from '../../vocabulary/flags.js'
 import { SET_INIT } from '../../vocabulary/migrate.js'
+import { rebootName } from '../../vocabulary/reboot.js'
 import { SIGKILL } from '../../vocabulary/signals.js'
+import { noLimits, type Limits } from '../../vocabulary/limits.js'
 import type { UnameField } from '../../vocabulary/uname.js'
 import type { Treatment, VocabularyKind } from '../../vocabulary/treatment.js'
 import { WORD_MAX } from '../../vocabulary/word.js'
-import type { ContextDetails, Driver, FlagsData, MigrateData, Migrated, Process, Stat, WaitResult } from '../driver.js'
-import { CallError } from '../errors.js'
+import type {
+  ContextDetails,
+  CreateData,
+  Driver,
+  FlagsData,
+  HelperCall,
+  MigrateData,
+  Migrated,
+  Process,
+  Stat,
+  WaitResult
+} from '../driver.js'
+import { CallError, withErrno } from '../errors.js'
+import { Launchers, type Launch, type LauncherSpec, type LogTarget, type Pid1 } from '../launcher.js'
 import { native } from '../native.js'
+import { guestProcesses } from '../procfs.js'
+import { PastDeaths, type Death } from '../past-deaths.js'
 import * as rules from '../rules.js'
 import { treatmentOf } from '../treatments.js'
-import { CgroupHome, isPopulated, killAll, removeTree, withErrno } from './cgroups.js'
-import { Context, type Pid1 } from './context.js'
-import { Launchers, type Launch, type LauncherSpec } from './launcher.js'
-import { guestProcesses } from './procfs.js'
+import { watchPath } from '../watch.js'
+import { deathsIn, readAttribute } from './attributes.js'
+import { CgroupHome, isFrozen, isPopulated, killAll, removeTree, setFrozen } from './cgroups.js'
+import { Context } from './context.js'
+import { ForkCounter, type Counted } from './forks.js'
+import { applyLimits, LIMIT_FLAGS, missingLimits, type Limited } from './limits.js'
+import { LoadAverage, LoadSampler } from './load.js'
+import { lxcfsFiles, missingVirtual } from './lxcfs.js'
+import { reachShim } from './shims.js'
+import { missingSpaces, spacesFor } from './spaces.js'
 import { treatments } from './treatments.js'
 
 const SYS_ADMIN = bcapsFor('linux').bit('SYS_ADMIN')
@@ -24,8 +47,12 @@ const SYS_ADMIN = bcapsFor('linux').bit('SYS_ADMIN')
 const MAX_ATTEMPTS = 5
 /** How long the end of a reaper that has lost its last process may take to be heard of. */
 const LOST_REAPER_TIMEOUT_MS = 1000
-/** How long a shim may take to write down its exit status. */
-const SHIM_TIMEOUT_MS = 1000
+/** How long launchers whose processes have ended may take to write down how. */
+const LAUNCHER_TIMEOUT_MS = 10_000
+/** How long an order that an earlier daemon gave may take: exec_limit_ms of native/launcher/report.h, and some more. */
+const ORDER_TIMEOUT_MS = 35_000
+/** How long a flag's setter waits for the last process to stop. One in an uninterruptible sleep stops after it. */
+const FREEZE_TIMEOUT_MS = 1000
 /** Between looks at what cannot be watched. */
 const POLL_MS = 500
 /** How long processes that were killed may take to be gone before a directory is given up on. */
@@ -36,48 +63,87 @@ export class NamespacesDriver implements Driver {
   readonly name = 'namespaces'
   readonly bcapsAbi = 'linux'
   readonly about: string
-  readonly #unheard: [number, WaitResult][] = []
+  readonly #unheard: Parameters<NonNullable<Driver['onDeath']>>[] = []
   #onDeath: Driver['onDeath']
+  readonly #untold: HelperCall[] = []
+  #onHelper: Driver['onHelper']
+  onStart: Driver['onStart']
+  onExit: Driver['onExit']
   onError: Driver['onError']
 
   readonly #home: CgroupHome
   readonly #launchers: Launchers
+  readonly #forks: ForkCounter | undefined
   readonly #contexts = new Map<number, Context>()
+  readonly #loads: LoadSampler
+  readonly #deaths: PastDeaths
+  /** What this host lacks, by "kind.name". */
+  readonly #missing: ReadonlyMap<string, string>
   readonly #closing = new AbortController()
   #sorted: number[] | undefined
   #revision = 0
 
-  private constructor(home: CgroupHome, launchers: Launchers) {
+  private constructor(
+    home: CgroupHome,
+    launchers: Launchers,
+    forks: ForkCounter | CallError,
+    missingLxcfs: readonly [string, string][]
+  ) {
+    setMaxListeners(0, this.#closing.signal) // one for each context that is watched
     this.#home = home
     this.#launchers = launchers
+    if (forks instanceof ForkCounter) this.#forks = forks
+    this.#deaths = new PastDeaths(deathsIn(home.contexts))
+    this.#loads = new LoadSampler({ path: home.contexts, loadAverage: new LoadAverage() }, () =>
+      [...this.#contexts.values()].filter(({ populated }) => populated)
+    )
+    this.#missing = new Map([
+      ...[...missingSpaces].map(([flag, why]) => [`flags.${flag}`, why] as const),
+      ...missingLimits(home.missing),
+      ...missingLxcfs,
+      ...(forks instanceof CallError ? [['stat.nr_forks', `bpf(2) is refused: ${forks.code}`] as const] : [])
+    ])
     this.about = `Linux ${release()}, contexts in ${home.contexts}`
   }
 
   /**
    * Probes, adopts the contexts that are there, and clears away half-made ones.
    * @param root cgroup directory for contexts (CgroupHome)
+   * @param log where output goes that is not captured
    * @param warn hears of contexts that cannot be taken over
    * @throws CallError naming the call that this user or kernel refuses
    */
-  static async open(root: string | undefined, warn: (error: unknown) => void): Promise<NamespacesDriver> {
+  static async open(
+    root: string | undefined,
+    log: LogTarget | undefined,
+    warn: (error: unknown) => void
+  ): Promise<NamespacesDriver> {
     const home = new CgroupHome(root)
     let launchers: Launchers | undefined
+    const counter = ForkCounter.open(home.contexts, home.level)
+    const forks = counter instanceof ForkCounter ? counter : undefined
     try {
-      const ready = (launchers = new Launchers())
+      const ready = (launchers = new Launchers(forks?.files, log))
       await home.withScratch(async (path) => {
         const probe = ready.start({ mode: 'probe' }, path)
         await probe.started
         await probe.ended
       })
-      ready.prepare('exec')
-      const driver = new NamespacesDriver(home, ready)
+      ready.prepare('join')
+      const driver = new NamespacesDriver(home, ready, counter, await missingVirtual(home.missing))
       for (const xid of home.xids()) await driver.#adopt(xid).catch(warn)
+      forks?.retain([...driver.#contexts.values()].flatMap((context) => context.forks ?? []))
       return driver
     } catch (error) {
       launchers?.close()
+      forks?.close()
       home.close()
       throw error
     }
+  }
+
+  takePastDeaths(): readonly Death[] {
+    return this.#deaths.take()
   }
 
   get onDeath(): Driver['onDeath'] {
@@ -87,14 +153,28 @@ export class NamespacesDriver implements Driver {
   /** Also hears of contexts that had ended while no daemon ran. */
   set onDeath(listener: Driver['onDeath']) {
     this.#onDeath = listener
-    for (const [xid, result] of this.#unheard.splice(0)) listener?.(xid, result)
+    for (const death of this.#unheard.splice(0)) listener?.(...death)
+  }
+
+  get onHelper(): Driver['onHelper'] {
+    return this.#onHelper
+  }
+
+  /** Also hears of what was to be told while no daemon ran. */
+  set onHelper(listener: Driver['onHelper']) {
+    this.#onHelper = listener
+    for (const call of this.#untold.splice(0)) listener?.(call)
   }
 
   treatment(kind: VocabularyKind, name: string): Treatment {
-    return treatmentOf(treatments, kind, name)
+    return this.#missing.has(`${kind}.${name}`) ? 'unsupported' : treatmentOf(treatments, kind, name)
   }
 
-  vx_create(xid: number, data: { flags: bigint; root?: string }): void {
+  missing(kind: VocabularyKind, name: string): string | undefined {
+    return this.#missing.get(`${kind}.${name}`)
+  }
+
+  vx_create(xid: number, data: CreateData): void {
     rules.checkXid(xid, 'vx_create')
     if (this.#contexts.has(xid)) throw new CallError('EEXIST', 'vx_create', `context ${xid} exists`)
     if (data.root !== undefined) native.checkRoot(data.root)
@@ -103,7 +183,12 @@ export class NamespacesDriver implements Driver {
       mkdirSync(context.path, { mode: 0o755 })
     })
     context.flags = data.flags
+    context.forks = this.#forks?.count(context.path, xid, 0)
+    if (context.paused) setFrozen(context.path, true)
+    context.spaces = spacesFor(data.flags)
+    context.lxcfs = lxcfsFiles(data.flags, (flag) => this.treatment('flags', flag) === 'at_create')
     context.bcaps = WORD_MAX
+    context.owner = data.owner
     context.root = data.root ?? null
     context.createdAt = new Date().toISOString()
     this.#add(context)
@@ -111,7 +196,9 @@ export class NamespacesDriver implements Driver {
 
   settle(xid: number): void {
     const context = this.#find(xid, 'settle')
-    if (!context.gone) context.settle()
+    if (context.gone) return
+    context.settle()
+    this.#announce(context)
   }
 
   async vx_migrate(xid: number, data: MigrateData): Promise<Migrated> {
@@ -141,7 +228,7 @@ export class NamespacesDriver implements Driver {
 
   async vx_stat(xid: number): Promise<Stat> {
     const context = this.#find(xid, 'vx_stat')
-    const processes = await this.#guestProcesses(context)
+    const processes = await this.#guestProcesses(context, 'vx_stat')
     const inState = (state: string) => processes.filter(({ process }) => process.state === state).length
     return {
       usecnt: 1 + context.waiters.size,
@@ -149,10 +236,10 @@ export class NamespacesDriver implements Driver {
       nr_threads: processes.reduce((sum, { threads }) => sum + threads, 0),
       nr_running: inState('R'),
       nr_unintr: inState('D'),
-      nr_onhold: 0,
-      nr_forks: null,
-      load: null,
-      offset: 0n,
+      nr_onhold: isFrozen(context.path) ? processes.length : 0,
+      nr_forks: context.forks ? (this.#forks?.read(context.forks) ?? null) : null,
+      load: context.loadAverage.at(this.#loads.sample),
+      offset: context.offset,
       uptime: BigInt(Date.now() - Date.parse(context.createdAt)) * 1_000_000n
     }
   }
@@ -184,8 +271,13 @@ export class NamespacesDriver implements Driver {
 
   async vx_flags_set(xid: number, data: FlagsData): Promise<void> {
     const context = this.#administrable(xid, 'vx_flags_set')
+    const { paused, flags: before } = context
+    const flags = rules.changeFlags(before, data)
+    if ((flags ^ before) & LIMIT_FLAGS) await this.#limit(context, { flags, limits: context.limits })
+    if (context.gone) throw rules.noSuchContext(xid, 'vx_flags_set')
     context.saveWord('flags', rules.changeFlags(context.flags, data))
     this.#touch(context)
+    if (context.paused !== paused) await this.#pauseOrGoOn(context)
     await this.#removeWhenDead(context)
   }
 
@@ -226,9 +318,9 @@ export class NamespacesDriver implements Driver {
     await context.starting // before it has started there is nobody to signal but our own launcher
     const init = context.initpid
     const reaper = context.pid1?.role === 'reaper' ? context.pid1.pid : 0
-    const { procs, line } = context
-    const toAll = (sent: number, except: number) => native.signalMembers(procs, line, sent, init, except)
-    const toOne = (target: number, sent: number) => native.signalMember(procs, line, target, sent, init)
+    const { path, line } = context
+    const toAll = (sent: number, except: number) => native.signalMembers(path, line, sent, init, except)
+    const toOne = (target: number, sent: number) => native.signalMember(path, line, target, sent, init)
     const nobody = () => new CallError('ESRCH', 'vx_kill', `context ${xid} has no process for pid ${pid}`)
 
     if (pid > 0) {
@@ -240,9 +332,10 @@ export class NamespacesDriver implements Driver {
     }
     // The death of PID 1 ends its whole namespace, and no fork escapes it (pid_namespaces(7)). Not cgroup.kill: once
     // used, Linux 6.18 kills at birth whatever CLONE_INTO_CGROUP puts there later.
-    if (pid === 0 && signal === SIGKILL && context.pid1) {
+    if (pid === 0 && signal === SIGKILL && (init || reaper)) {
       const others = init || (await toAll(0, reaper))
-      toOne(context.pid1.pid, SIGKILL)
+      const { pid1 } = context // that one may have ended meanwhile, and another taken its place
+      if (pid1) toOne(pid1.pid, SIGKILL)
       if (!others) throw nobody()
       return
     }
@@ -253,25 +346,57 @@ export class NamespacesDriver implements Driver {
     return this.#find(xid, 'vx_wait').waiters.wait(signal)
   }
 
+  limits_get(xid: number): Limits {
+    return this.#find(xid, 'limits_get').limits
+  }
+
+  async limits_set(xid: number, changes: Partial<Limits>): Promise<void> {
+    const context = this.#administrable(xid, 'limits_set')
+    const limits = { ...context.limits, ...changes }
+    await this.#limit(context, { flags: context.flags, limits })
+    if (context.gone) throw rules.noSuchContext(xid, 'limits_set')
+    context.saveLimits(limits)
+    this.#touch(context)
+  }
+
+  /** The files first: what the kernel refuses is not kept. */
+  #limit(context: Context, wanted: Limited): Promise<void> {
+    return applyLimits(context.path, wanted, context, this.#home.missing)
+  }
+
   exists(xid: number): boolean {
     return this.#contexts.has(xid)
+  }
+
+  incarnation(xid: number): bigint {
+    return this.#find(xid, 'incarnation').incarnation
+  }
+
+  probe(): void {
+    this.#home.probe()
+    this.#launchers.probe()
   }
 
   list(): number[] {
     return (this.#sorted ??= [...this.#contexts.keys()].sort((a, b) => a - b))
   }
 
+  ownerOf(xid: number): number | null {
+    return this.#contexts.get(xid)?.owner ?? null
+  }
+
   details(xid: number): ContextDetails {
     const context = this.#find(xid, 'details')
     return {
+      owner: context.owner,
       root: context.root,
       created_at: context.createdAt,
-      populated: context.pid1 !== undefined || context.orphans
+      populated: context.populated
     }
   }
 
   async processes(xid: number): Promise<Process[]> {
-    return (await this.#guestProcesses(this.#find(xid, 'processes'))).map(({ process }) => process)
+    return (await this.#guestProcesses(this.#find(xid, 'processes'), 'processes')).map(({ process }) => process)
   }
 
   revision(xid: number): number | undefined {
@@ -282,10 +407,13 @@ export class NamespacesDriver implements Driver {
   async close(): Promise<void> {
     this.#closing.abort()
     for (const context of this.#contexts.values()) {
+      context.pid1 = undefined
       context.shim?.release()
       for (const join of context.joins) join.release()
     }
+    this.#loads.close()
     this.#launchers.close()
+    this.#forks?.close()
     this.#home.close()
   }
 
@@ -302,6 +430,8 @@ export class NamespacesDriver implements Driver {
   }
 
   #add(context: Context): void {
+    context.incarnation =
+      context.forks?.key ?? withErrno('stat', context.path, () => statSync(context.path, { bigint: true }).ino)
     this.#contexts.set(context.xid, context)
     this.#sorted = undefined
     this.#touch(context)
@@ -311,29 +441,31 @@ export class NamespacesDriver implements Driver {
     context.revision = ++this.#revision
   }
 
-  async #guestProcesses(context: Context) {
+  async #guestProcesses(context: Context, call: string) {
     await context.starting
     const reaper = context.pid1?.role === 'reaper' ? context.pid1.pid : 0
-    return (await guestProcesses(context.path)).filter(({ process }) => process.pid !== reaper)
+    const processes = (await guestProcesses(context.path)).filter(({ process }) => process.pid !== reaper)
+    if (context.gone) throw rules.noSuchContext(context.xid, call)
+    return processes
   }
 
   #withPid1<T>(context: Context, work: (pidfd: number) => T): T {
     if (!context.pid1) throw new CallError('ESRCH', 'pidfd_open', `context ${context.xid} has no process`)
-    const pidfd = native.openMember(context.procs, context.line, context.pid1.pid)
-    try {
-      return work(pidfd)
-    } finally {
-      closeSync(pidfd)
-    }
+    return work(context.openPid1(context.pid1))
   }
 
   #spec(context: Context, mode: LauncherSpec['mode'], data?: MigrateData): LauncherSpec {
     return {
       mode,
       bcaps: context.bcaps,
+      spaces: context.spaces,
+      lxcfs: context.lxcfs,
+      ignoreNice: (context.flags & IGNEG_NICE) !== 0n,
       root: context.root,
       nodename: context.names.get('nodename'),
       domainname: context.names.get('domainname'),
+      forkSlot: context.forks?.slot,
+      log: context,
       ...(data && { process: data.process, capture: data.capture, timeoutMs: data.timeoutMs })
     }
   }
@@ -374,31 +506,62 @@ export class NamespacesDriver implements Driver {
       throw new CallError(
         'EPERM',
         'vx_migrate',
-        'processes that an earlier daemon started are still running; end them first'
+        `context ${context.xid} has processes that an earlier daemon started, and ${context.unreachable}; end them first`
       )
     const spec = this.#spec(context, 'init', data)
     return this.#leavingSetup(context, STATE_SETUP | STATE_INIT, () =>
       this.#whileStarting(context, () =>
-        shim && pid1 ? this.#replaceReaper(context, shim, spec) : this.#startPid1(context, spec, 'init')
+        shim && pid1
+          ? this.#replaceReaper(context, shim, spec)
+          : this.#unpaused(context, () => this.#startPid1(context, spec, 'init'))
       )
     )
+  }
+
+  /** As SCHED_PAUSE says. Nothing starts from now on, and what was about to is let through: frozen it would be lost. */
+  async #pauseOrGoOn(context: Context): Promise<void> {
+    const { paused } = context
+    if (paused) while (context.starts.size > 0) await Promise.all(context.starts)
+    if (context.gone || context.paused !== paused) return // a later call does it
+    setFrozen(context.path, paused)
+    for (let waited = 0; context.paused && !isFrozen(context.path) && waited < FREEZE_TIMEOUT_MS; waited += 5)
+      await sleep(5)
+  }
+
+  /** Starts a process, which a pause waits for. */
+  #unpaused<T>(context: Context, work: () => Promise<T>): Promise<T> {
+    rules.requireUnpaused(context.flags, context.xid, 'vx_migrate')
+    const working = work()
+    const settled = working.then(
+      () => undefined,
+      () => undefined
+    )
+    context.starts.add(settled)
+    void settled.then(() => context.starts.delete(settled))
+    return working
   }
 
   async #replaceReaper(context: Context, shim: Launch, spec: LauncherSpec): Promise<number> {
     let pid
     try {
-      pid = await shim.becomeInit(spec)
+      pid = await this.#unpaused(context, () => shim.becomeInit(spec))
     } catch (error) {
       throw isEnded(error) ? new LostReaper(error) : error
     }
     this.#hasPid1(context, { pid, role: 'init' })
+    this.#started(context, pid)
     return pid
   }
 
   async #ensurePid1(context: Context): Promise<Pid1> {
     while (!context.pid1 && !context.gone) {
       if (context.starting) await context.starting
-      else await this.#whileStarting(context, () => this.#startPid1(context, this.#spec(context, 'reaper'), 'reaper'))
+      else {
+        const spec = this.#spec(context, 'reaper')
+        await this.#whileStarting(context, () =>
+          this.#unpaused(context, () => this.#startPid1(context, spec, 'reaper'))
+        )
+      }
     }
     if (!context.pid1) throw new CallError('EFAULT', 'vx_migrate', `context ${context.xid} is shutting down`)
     return context.pid1
@@ -420,17 +583,8 @@ export class NamespacesDriver implements Driver {
     await this.#forgetLastRun(context)
     this.#noteGranted(context)
     const shim = this.#launchers.start(spec, context.path)
-    context.shim = shim
     context.hasRun = true
-    const ended = shim.ended.then(async (exit) => {
-      context.shim = undefined
-      this.#lostPid1(context)
-      if (exit) context.lastStatus = exit.status
-      // Somebody killed the shim, and not what it was the parent of.
-      else if (isPopulated(context.path)) this.#followOrphans(context)
-      await this.#changed(context)
-    })
-    ended.catch(this.#reportLost)
+    const ended = this.#followShim(context, shim)
     let pid
     try {
       pid = await shim.started
@@ -439,12 +593,35 @@ export class NamespacesDriver implements Driver {
       throw error
     }
     this.#hasPid1(context, { pid, role })
+    if (role === 'init') this.#started(context, pid)
     return pid
+  }
+
+  /** Resolves when the shim has ended, and what follows from that is done. */
+  #followShim(context: Context, shim: Launch, isRejoined = false): Promise<void> {
+    context.shim = shim
+    const ended = shim.ended.then(async (exit) => {
+      context.shim = undefined
+      this.#lostPid1(context)
+      const isEmpty = exit !== undefined || !isPopulated(context.path)
+      if (exit) context.endedBy(exit)
+      // Somebody killed the shim, and not what it was the parent of.
+      else if (!isEmpty) this.#followOrphans(context)
+      // It has told the former daemon, or nobody; and launchers that this one knows nothing of have not told it either.
+      else if (isRejoined) context.readExit()
+      if (isEmpty) this.#exited(context)
+      if (context.rebootCmd) this.#tellReboot(context)
+      await this.#changed(context)
+    })
+    ended.catch(this.#reportLost)
+    return ended
   }
 
   async #startProcess(context: Context, data: MigrateData): Promise<Migrated> {
     const pid1 = await this.#ensurePid1(context)
-    const { join, pid } = await this.#leavingSetup(context, STATE_SETUP, () => this.#join(context, pid1, data))
+    const { join, pid } = await this.#leavingSetup(context, STATE_SETUP, () =>
+      this.#unpaused(context, () => this.#join(context, pid1, data))
+    )
     if (!data.capture) return { pid }
     const exit = await join.ended
     if (!exit) throw new CallError('EIO', 'waitpid', 'the launcher was killed before the process ended')
@@ -460,13 +637,14 @@ export class NamespacesDriver implements Driver {
       context.joins.add(join)
       const ended = join.ended.then(async (exit) => {
         context.joins.delete(join)
-        // What counts is how the init ended, in a run that has one.
-        if (exit && !context.hadInit) context.lastStatus = exit.status
+        if (exit) context.taskEndedBy(exit)
         await this.#changed(context)
       })
       ended.catch(this.#reportLost)
       try {
-        return { join, pid: await join.started }
+        const pid = await join.started
+        this.#started(context, pid)
+        return { join, pid }
       } catch (error) {
         await ended
         throw error
@@ -478,7 +656,39 @@ export class NamespacesDriver implements Driver {
 
   #hasPid1(context: Context, pid1: Pid1): void {
     context.pid1 = pid1
+    this.#announce(context)
     if (pid1.role === 'init') context.hadInit = true
+  }
+
+  #started(context: Context, pid: number): void {
+    context.hasGuest = true
+    this.onStart?.(context.xid, pid, pid === context.initpid)
+  }
+
+  /** PID 1 has ended, and with it every process. */
+  #exited(context: Context): void {
+    if (!context.hasGuest) return
+    context.hasGuest = false
+    this.onExit?.(context.xid, resultOf(context), context.owner)
+  }
+
+  /** Its creation is done, or its first process runs. */
+  #announce(context: Context): void {
+    if (context.announced) return
+    context.announced = true
+    this.#tellHelper(context, 'startup')
+  }
+
+  #tellReboot(context: Context): void {
+    this.#tellHelper(context, rebootName(context.rebootCmd)?.toLowerCase() ?? '')
+  }
+
+  /** As the kernel runs kernel.vshelper. Who called reboot(2) is not known. */
+  #tellHelper({ flags, xid }: Context, action: string): void {
+    if (!(flags & SC_HELPER)) return
+    const call: HelperCall = { xid, action, time: new Date().toISOString(), uid: null, pid: null }
+    if (this.#onHelper) this.#onHelper(call)
+    else this.#untold.push(call)
   }
 
   #lostPid1(context: Context): void {
@@ -505,16 +715,28 @@ export class NamespacesDriver implements Driver {
   async #removeWhenDead(context: Context): Promise<void> {
     if (context.gone || context.persistent || context.alive) return
     context.gone = true
+    const result = resultOf(context)
+    this.#noteDeath(context, result)
     try {
       await this.#removeDirectory(context.path)
     } finally {
       // Even when the directory cannot be removed nobody waits for ever; the next start clears it away.
       this.#contexts.delete(context.xid)
       this.#sorted = undefined
-      const result = { reboot_cmd: 0, exit_code: context.lastStatus }
-      if (this.#onDeath) this.#onDeath(context.xid, result)
-      else this.#unheard.push([context.xid, result])
+      if (context.forks) this.#forks?.forget(context.forks)
+      if (this.#onDeath) this.#onDeath(context.xid, result, context.owner, context.incarnation)
+      else this.#unheard.push([context.xid, result, context.owner, context.incarnation])
+      if (context.announced) this.#tellHelper(context, 'shutdown')
       context.waiters.finish(result)
+    }
+  }
+
+  #noteDeath({ xid, owner, incarnation, announced }: Context, result: WaitResult): void {
+    if (!announced) return // its creation failed: it has never been
+    try {
+      this.#deaths.note({ xid, result, owner, incarnation })
+    } catch (error) {
+      this.#reportLost(error) // who waits now hears all the same
     }
   }
 
@@ -542,9 +764,57 @@ export class NamespacesDriver implements Driver {
       await this.#removeDirectory(context.path)
       return
     }
+    setFrozen(context.path, context.paused) // it ended perhaps between the flag and this
+    if (context.limits !== noLimits) await applyLimits(context.path, context, undefined, this.#home.missing)
     this.#add(context)
-    if (isPopulated(context.path)) this.#followOrphans(context)
+    const isIdle = !isPopulated(context.path) && !native.hasLauncher(context.path)
+    context.forks = this.#knownForks(context, isIdle)
+    if (!isIdle) this.#rejoin(context)
     await this.#removeWhenDead(context)
+  }
+
+  /** What was not counted from the start on is not told. */
+  #knownForks(context: Context, isIdle: boolean): Counted | undefined {
+    const counted = this.#forks?.find(context.path, context.xid)
+    if (counted || !isIdle) return counted
+    const kept = readAttribute(context.path, 'forks')
+    if (!kept && !(context.flags & STATE_SETUP)) return undefined
+    return this.#forks?.count(context.path, context.xid, Number(kept ?? 0))
+  }
+
+  /** Finds what an earlier daemon has started, or was about to, when it ended. */
+  #rejoin(context: Context): void {
+    context.orphans = true // until it is known
+    context.hasGuest = true
+    const found = this.#findShim(context)
+      .catch(this.#reportLost)
+      .finally(() => {
+        if (context.starting === found) context.starting = undefined
+      })
+    if (!context.pid1) context.starting = found
+  }
+
+  async #findShim(context: Context): Promise<void> {
+    const deadline = Date.now() + ORDER_TIMEOUT_MS
+    for (;;) {
+      context.readPid1()
+      const shim = reachShim(context)
+      if (shim) {
+        await this.#rejoinShim(context, shim)
+        return
+      }
+      // Its order may be on its way to it.
+      if (context.pid1 || !native.hasLauncher(context.path) || Date.now() > deadline) break
+      await sleep(20)
+    }
+    this.#followOrphans(context)
+  }
+
+  async #rejoinShim(context: Context, shim: Launch): Promise<void> {
+    context.orphans = false
+    void this.#followShim(context, shim, true)
+    const pid1 = await shim.admitted
+    if (pid1 && context.shim === shim) this.#hasPid1(context, pid1)
   }
 
   /**
@@ -554,6 +824,7 @@ export class NamespacesDriver implements Driver {
   #followOrphans(context: Context): void {
     context.readPid1()
     context.orphans = true
+    context.hasGuest = true
     const check = () => {
       if (!context.orphans || isPopulated(context.path)) return
       context.orphans = false
@@ -565,32 +836,31 @@ export class NamespacesDriver implements Driver {
   }
 
   async #orphansEnded(context: Context): Promise<void> {
-    // PID 1 ends before its shim has written down how.
-    for (let waited = 0; context.hadInit && !context.readExit() && waited < SHIM_TIMEOUT_MS; waited += 5) await sleep(5)
+    // PID 1 ends before its shim has written down how, and others before their launchers.
+    for (let waited = 0; native.hasLauncher(context.path) && waited < LAUNCHER_TIMEOUT_MS; waited += 5) await sleep(5)
+    if (context.gone) return // a request has removed it meanwhile
+    context.readExit()
     this.#lostPid1(context)
+    this.#exited(context)
+    if (context.rebootCmd) this.#tellReboot(context)
     await this.#changed(context)
   }
 
-  /** Calls `changed` when the file changes. Guests can use up the inotify instances of uid 0; then it looks itself. */
   #watchEvents(path: string, changed: () => void): () => void {
-    const { signal } = this.#closing
-    try {
-      const watcher = watch(path, { signal, persistent: false }, changed)
-      watcher.on('error', () => undefined)
-      return () => {
-        watcher.close()
-      }
-    } catch {
-      const timer = setInterval(changed, POLL_MS).unref()
-      signal.addEventListener('abort', () => {
-        clearInterval(timer)
-      })
-      return () => {
-        clearInterval(timer)
-      }
+    const stop = watchPath(path, POLL_MS, changed)
+    this.#closing.signal.addEventListener('abort', stop)
+    return () => {
+      this.#closing.signal.removeEventListener('abort', stop)
+      stop()
     }
   }
 }
+
+const resultOf = ({ rebootCmd, lastEnd: { status, oomKilled } }: Context): WaitResult => ({
+  reboot_cmd: rebootCmd,
+  exit_code: status,
+  oom_killed: oomKilled
+})
 
 /** The reaper of a context has ended before the process that needed it was started; another one can be made. */
 class LostReaper extends Error {

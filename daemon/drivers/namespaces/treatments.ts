@@ -6,6 +6,27 @@ export const treatments: TreatmentTable = {
     '*': 'unsupported',
     PERSISTENT: 'enforced',
     INFO_PRIVATE: 'enforced',
+    SCHED_PAUSE: 'enforced',
+    // Those of limits, where the host has the controllers.
+    SCHED_HARD: 'enforced',
+    SCHED_PRIO: 'enforced',
+    INFO_NPROC: 'enforced',
+    FORK_RSS: 'enforced',
+    SC_HELPER: 'enforced',
+    IGNEG_NICE: 'new_processes',
+    VIRT_UPTIME: 'at_create',
+    // By lxcfs, where it is mounted.
+    VIRT_MEM: 'at_create',
+    VIRT_CPU: 'at_create',
+    VIRT_LOAD: 'at_create',
+    HIDE_NETIF: 'at_create',
+    // What the namespaces and the cgroup of a context do anyway.
+    INFO_INIT: 'always',
+    INFO_HIDE: 'always',
+    INFO_NSPACE: 'always',
+    HIDE_MOUNT: 'always',
+    HIDE_VINFO: 'always',
+    REBOOT_KILL: 'always',
     STATE_SETUP: 'enforced',
     STATE_INIT: 'enforced',
     STATE_ADMIN: 'enforced'
@@ -15,6 +36,7 @@ export const treatments: TreatmentTable = {
   bcaps: { '*': 'new_processes', CONTEXT: 'unsupported' },
   migrate: { '*': 'enforced' },
   uname: { '*': 'unsupported', context: 'enforced', nodename: 'enforced', domainname: 'enforced' },
-  stat: { '*': 'enforced', nr_forks: 'unsupported', load: 'unsupported' },
-  process: { '*': 'enforced' }
+  stat: { '*': 'enforced' },
+  process: { '*': 'enforced' },
+  limits: { '*': 'enforced' }
 }

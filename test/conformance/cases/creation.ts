@@ -56,7 +56,7 @@ export const creation: Cases = (test, api) => {
   test('a body that says nothing makes a safe, empty, persistent context', async (t) => {
     const began = Date.now()
     const context = await (await api.guest(t)).context()
-    t.match(context, { name: null, state: 'setup', initpid: 0, root: null })
+    t.match(context, { name: null, state: 'setup', initpid: 0, root: null, owner: process.getuid?.() })
     t.same(context.flags.names, ['STATE_SETUP', 'STATE_INIT', 'STATE_ADMIN', 'PERSISTENT'])
     const known = api.vocabulary.bcaps.map(({ name }) => name)
     const safe = SAFE_BCAPS.split(' ').filter((name) => known.includes(name))

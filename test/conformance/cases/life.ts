@@ -75,7 +75,7 @@ export const life: Cases = (test, api) => {
     await guest.isEmpty()
     const [waiting] = await api.waiters(guest, 1)
     t.equal((await daemon.patch(`${guest.path}/flags`, { clear: ['PERSISTENT'] })).status, 200)
-    t.same((await waiting)?.body, exitReport(guest.xid, 42))
+    t.match((await waiting)?.body, exitReport(guest.xid, 42))
   })
 
   const clearings: [method: string, body: object][] = [

@@ -130,8 +130,8 @@ export const requests: Cases = (test, api) => {
       await refused(t, 'GET', `/contexts/${xid}`, {}, 400, { type: 'validation', detail: /xid/ })
   })
 
-  test('the vocabulary names every bit once, with one of five treatments', async (t) => {
-    const treatments = ['enforced', 'at_create', 'new_processes', 'recorded', 'unsupported']
+  test('the vocabulary names every bit once, with one of six treatments', async (t) => {
+    const treatments = ['enforced', 'always', 'at_create', 'new_processes', 'recorded', 'unsupported']
     for (const [kind, entries] of Object.entries(api.vocabulary)) {
       if (!Array.isArray(entries)) continue
       const names = entries.map(({ name }) => name)

@@ -1,7 +1,6 @@
 /** The one-time STATE_* flags, and INFO_PRIVATE. */
 import type { Test } from 'tap'
 import type { Guest } from '../../support/guest.js'
-import { until } from '../../support/poll.js'
 import { init, isProblem, sleeper, type Cases } from '../support.js'
 
 export const state: Cases = (test, api) => {
@@ -41,15 +40,16 @@ export const state: Cases = (test, api) => {
     t.same((await api.word(guest, 'flags')).names, ['STATE_ADMIN', 'PERSISTENT'])
   })
 
-  test('an exec that fails runs no guest code, and the setup goes on', async (t) => {
-    const guest = await api.guest(t)
-    const before = await api.word(guest, 'flags')
-    for (const flags of [[], ['SET_INIT']]) {
-      const reply = await daemon.post(`${guest.path}/processes`, { argv: ['/no/such/program'], flags })
-      isProblem(t, reply, 422, { errno: 'ENOENT' })
-      t.same(await api.word(guest, 'flags'), before)
-    }
-  })
+  for (const more of api.isEnforced('flags', 'INFO_PRIVATE') ? [[], ['INFO_PRIVATE']] : [[]])
+    test(`an exec that fails runs no guest code, and the setup goes on ${more.join()}`, async (t) => {
+      const guest = await api.guest(t, { flags: ['PERSISTENT', ...more] })
+      const before = await api.word(guest, 'flags')
+      for (const flags of [[], ['SET_INIT']]) {
+        const reply = await daemon.post(`${guest.path}/processes`, { argv: ['/no/such/program'], flags })
+        isProblem(t, reply, 422, { errno: 'ENOENT' })
+        t.same(await api.word(guest, 'flags'), before)
+      }
+    })
 
   test('clearing STATE_ADMIN is 409 without irreversible=true, by name and by number', async (t) => {
     const guest = await api.guest(t)
@@ -152,18 +152,6 @@ export const state: Cases = (test, api) => {
       await cannotBeEntered(t, guest)
       t.equal((await guest.kill('SIGKILL', 1)).status, 204, 'it can still be signalled')
       await api.ended(guest.xid)
-    })
-  }
-
-  if (api.isEnforced('flags', 'SCHED_PAUSE')) {
-    test('SCHED_PAUSE stops what runs, and clearing it lets it go on', async (t) => {
-      const guest = await api.guest(t)
-      await guest.start(['sleep', '0.5'])
-      await patchFlags(guest, { set: ['SCHED_PAUSE'] })
-      t.equal((await daemon.post(`${guest.path}/wait?timeout=1.5`)).status, 204)
-      t.equal((await guest.processes()).length, 1, 'it has not come to its end')
-      await patchFlags(guest, { clear: ['SCHED_PAUSE'] })
-      await until('it ends', async () => (await guest.processes()).length === 0)
     })
   }
 }

@@ -2,6 +2,7 @@ import { rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { CgroupHome, cgroup2Mounts } from '../../../daemon/drivers/namespaces/cgroups.js'
+import { ownCgroup } from '../../../daemon/drivers/namespaces/delegation.js'
 import { needsRoot } from '../../support/proc.js'
 
 const unified = `21 26 0:20 / /sys rw,nosuid - sysfs sysfs rw
@@ -39,6 +40,17 @@ void t.test('a mount of a part of the hierarchy keeps its root', async (t) => {
 
 void t.test('names that look like cgroup2 in other places do not count', async (t) => {
   t.same(cgroup2Mounts('60 21 0:40 / /cgroup2 rw - tmpfs cgroup2 rw\n61 21 0:41 / /x rw - cgroup2x none rw'), [])
+})
+
+void t.test("the daemon's own cgroup is found below the mount, where the mount shows it", async (t) => {
+  const all = { root: '/', path: '/sys/fs/cgroup' }
+  t.equal(ownCgroup(all, '0::/system.slice/contextd.service\n'), '/sys/fs/cgroup/system.slice/contextd.service')
+  t.equal(ownCgroup(all, '4:memory:/x\n0::/a b/daemon\n'), '/sys/fs/cgroup/a b/daemon')
+  t.equal(ownCgroup(all, '0::/\n'), '/sys/fs/cgroup')
+  t.equal(ownCgroup({ root: '/machine', path: '/mnt' }, '0::/machine/x.service\n'), '/mnt/x.service')
+  t.equal(ownCgroup({ root: '/machine', path: '/mnt' }, '0::/system.slice\n'), undefined)
+  t.equal(ownCgroup(all, '0::/../sibling\n'), undefined, 'above the root of a cgroup namespace')
+  t.equal(ownCgroup(all, '4:memory:/x\n'), undefined, 'no cgroup2 line')
 })
 
 void t.test('a directory outside every cgroup2 mount is refused', async (t) => {

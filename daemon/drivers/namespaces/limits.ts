@@ -1,0 +1,79 @@
+/** Limits by the controllers of cgroup v2. The values are kept in an attribute; a file has one while the flag is set. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { limits, type LimitName, type Limits } from '../../vocabulary/limits.js'
+import { CallError } from '../errors.js'
+import type { Controller, MissingControllers } from './controllers.js'
+
+interface LimitFile {
+  controller: Controller
+  file: string
+  /** What it says without a limit. */
+  none: string
+  format: (value: number) => string
+}
+
+/** Microseconds; what the kernel takes by default. */
+const CPU_PERIOD = 100_000
+
+const files: Record<LimitName, LimitFile> = {
+  cpu_max: {
+    controller: 'cpu',
+    file: 'cpu.max',
+    none: `max ${CPU_PERIOD}`,
+    format: (percent) => `${(percent * CPU_PERIOD) / 100} ${CPU_PERIOD}`
+  },
+  cpu_weight: { controller: 'cpu', file: 'cpu.weight', none: '100', format: String },
+  pids_max: { controller: 'pids', file: 'pids.max', none: 'max', format: String },
+  memory_high: { controller: 'memory', file: 'memory.high', none: 'max', format: String },
+  memory_max: { controller: 'memory', file: 'memory.max', none: 'max', format: String }
+}
+
+export interface Limited {
+  flags: bigint
+  limits: Limits
+}
+
+/** Bits of the flags that turn limits on. */
+export const LIMIT_FLAGS = limits.reduce((bits, { bit }) => bits | bit, 0n)
+
+const textOf = (name: LimitName, bit: bigint, { flags, limits: values }: Limited): string => {
+  const value = values[name]
+  return value !== null && (flags & bit) !== 0n ? files[name].format(value) : files[name].none
+}
+
+/**
+ * Has the cgroup's files say what they shall after a change; all of them when it is not known what they say.
+ * Not on the event loop: a lower memory.high is reclaimed before the write returns.
+ * @throws CallError with the file that the kernel refuses
+ */
+export async function applyLimits(
+  path: string,
+  wanted: Limited,
+  before: Limited | undefined,
+  missing: MissingControllers
+): Promise<void> {
+  for (const { name, bit } of limits) {
+    const { controller, file } = files[name]
+    const text = textOf(name, bit, wanted)
+    if (missing.has(controller) || (before && text === textOf(name, bit, before))) continue
+    try {
+      await writeFile(join(path, file), text)
+    } catch (error) {
+      throw new CallError((error as NodeJS.ErrnoException).code ?? 'EIO', 'write', join(path, file))
+    }
+  }
+}
+
+/** Why names of the vocabulary are missing with these controllers, by "kind.name". */
+export function missingLimits(missing: MissingControllers): [string, string][] {
+  return limits.flatMap(({ name, flag }) => {
+    const reason = missing.get(files[name].controller)
+    return reason === undefined
+      ? []
+      : [
+          [`limits.${name}`, reason],
+          [`flags.${flag}`, reason]
+        ]
+  })
+}

@@ -1,0 +1,22 @@
+import { resolve } from 'node:path'
+import type { Config } from '../config.js'
+import { LogFiles } from './files.js'
+import { Journal } from './journal.js'
+import { emptyLogs, noLogs, type GuestLogs } from './logs.js'
+
+/**
+ * As the settings say.
+ * @throws CallError naming what is missing or cannot be written
+ */
+export async function openLogs(config: Config): Promise<GuestLogs> {
+  if (config.driver === 'memory') return emptyLogs
+  if (config.guestLog === 'none') return noLogs
+  if (config.guestLog === 'journal') return new Journal(resolve(config.journalSocket))
+  const { native } = await import('../drivers/native.js')
+  return new LogFiles({
+    directory: resolve(config.logDir),
+    size: config.logSize,
+    count: config.logFiles,
+    tryLock: (fd) => native.tryLock(fd)
+  })
+}

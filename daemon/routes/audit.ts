@@ -1,0 +1,45 @@
+import { readPage } from '../audit/page.js'
+import { invalid } from '../contexts/refusal.js'
+import { AuditPage, AuditQuery } from '../schemas/audit.js'
+import { ref } from '../schemas/common.js'
+import { problems } from '../schemas/problem.js'
+import { untilHangUp, type App, type Resources } from './types.js'
+
+const DEFAULT_LIMIT = 100
+
+/** /audit. */
+export function auditRoutes(app: App, { audit, stopping }: Resources): void {
+  app.get('/audit', {
+    config: { action: 'audit' },
+    schema: {
+      summary: 'Read the audit log',
+      description:
+        'Oldest line first, from the files that logrotate keeps beside the log too. A page may have fewer lines than `limit`, none at all even, while `next` says where to go on.',
+      operationId: 'read_audit',
+      tags: ['audit'],
+      querystring: AuditQuery,
+      response: { 200: ref(AuditPage), ...problems }
+    },
+    handler: async ({ query, access }, reply) => {
+      const { xid, since, after = 0, limit = DEFAULT_LIMIT } = query
+      const { seq, sha256 } = audit.status
+      const isVisible = (about: number | null) =>
+        access.mayAll('audit') || (about !== null && access.may('audit', about))
+      const { lines, next } = await readPage(
+        audit.path,
+        { after, limit, xid, isVisible, since: since === undefined ? undefined : inUtc(since) },
+        untilHangUp(reply, stopping).signal
+      )
+      void reply.type('application/json; charset=utf-8')
+      return reply.send(
+        `{"records":[${lines.join(',')}],"next":${next},"last":${JSON.stringify({ seq, sha256 })}}` as never
+      )
+    }
+  })
+}
+
+function inUtc(since: string): string {
+  const time = new Date(since)
+  if (Number.isNaN(time.getTime())) throw invalid('since', 'is no time that Date knows')
+  return time.toISOString()
+}

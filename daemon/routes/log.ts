@@ -1,0 +1,51 @@
+import { Readable } from 'node:stream'
+import { XidParams } from '../schemas/common.js'
+import { hold } from '../plugins/admission.js'
+import { Log, LogQuery } from '../schemas/log.js'
+import { problems } from '../schemas/problem.js'
+import type { App, Resources } from './types.js'
+
+/** /contexts/:xid/log. */
+export function logRoutes(app: App, { contexts, stopping }: Resources): void {
+  app.get('/contexts/:xid/log', {
+    config: { action: 'read' },
+    schema: {
+      summary: 'Get what the processes of the context have written',
+      description:
+        'Standard output and error of the init and of every process that was started without `capture`. The log of a context that has ended can be read as long as its exit report.',
+      operationId: 'get_log',
+      tags: ['processes'],
+      params: XidParams,
+      querystring: LogQuery,
+      response: { 200: Log, ...problems }
+    },
+    handler: async (request, reply) => {
+      const { query } = request
+      const owner = contexts.logOwner(request.params.xid)
+      reply.raw.once('close', hold(request, 'logReaders'))
+      const over = new AbortController()
+      const abort = () => {
+        over.abort()
+      }
+      stopping.addEventListener('abort', abort)
+      reply.raw.once('close', () => {
+        stopping.removeEventListener('abort', abort)
+        abort()
+      })
+      const following = {
+        isThere: () => contexts.isOwnerThere(owner),
+        signal: over.signal,
+        placed: () => {
+          // A silent guest's reader wants to know that it is connected.
+          if (query.follow) reply.raw.flushHeaders()
+        }
+      }
+      const lines = Readable.from(contexts.logs.read(owner, query, following), { objectMode: false })
+      // A guest chooses the text: no browser is to take it for anything else.
+      void reply.type('text/plain; charset=utf-8').header('x-content-type-options', 'nosniff')
+      // Once it ends, nothing is to keep a daemon that stops.
+      if (query.follow) void reply.header('connection', 'close')
+      return reply.send(lines)
+    }
+  })
+}

@@ -1,0 +1,127 @@
+/** Logs of guests under rotation, on a full disk, and while no daemon runs. */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { TestDaemon } from '../support/daemon.js'
+import { guestOf } from '../support/guest.js'
+import { Follower, hasLine, logOf, stored } from '../support/log.js'
+import { until } from '../support/poll.js'
+import { isAlive, needsRoot } from '../support/proc.js'
+import type { RealDriver } from '../support/real.js'
+
+t.setTimeout(0) // so much output takes its time; the runner has a limit for the file
+
+const sleeping = { flags: ['PERSISTENT'], init: { argv: ['/bin/sleep', '1000'] } }
+const shell = (script: string) => ({ argv: ['/bin/sh', '-c', script] })
+
+/** Starts a daemon of the test's own. */
+async function started(t: Test, driver: RealDriver, more: string[]): Promise<TestDaemon> {
+  const daemon = await TestDaemon.start(driver, { args: more, ...(driver === 'vserver' && { emulator: [] }) })
+  t.teardown(() => daemon.cleanUp())
+  return daemon
+}
+
+const WRITERS = 6
+const LINES = 3000
+
+for (const driver of ['namespaces', 'vserver'] as const) {
+  void t.test(`${driver}: many writers under rotation mix no line and lose none`, needsRoot(), async (t) => {
+    const daemon = await started(t, driver, ['--log-size', '64K', '--log-files', '99'])
+    const guest = await guestOf(t, daemon, sleeping)
+    const follower = new Follower(guest)
+    await follower.connected
+    const padding = 'x'.repeat(60)
+    await Promise.all(
+      Array.from({ length: WRITERS }, (_, writer) =>
+        guest.start(shell(`seq -f "writer ${writer} line %.0f ${padding}" ${LINES}; echo done ${writer}`).argv)
+      )
+    )
+    for (let writer = 0; writer < WRITERS; writer++) await follower.sees(`done ${writer}`)
+    follower.hangUp()
+    for (const [who, lines] of [
+      ['the follower', follower.lines],
+      ['a reader', await logOf(guest)]
+    ] as const)
+      for (let writer = 0; writer < WRITERS; writer++)
+        t.same(
+          lines.map(({ text }) => text).filter((text) => text.startsWith(`writer ${writer} `)),
+          Array.from({ length: LINES }, (_, line) => `writer ${writer} line ${line + 1} ${padding}`),
+          `${who} has all of writer ${writer}, in order`
+        )
+    const files = readdirSync(daemon.logDir).filter((name) => name.startsWith(`${guest.xid}.log`))
+    t.ok(files.length > 10, `${files.length} files`)
+    for (const name of files) t.ok(statSync(join(daemon.logDir, name)).size <= 65_536, name)
+  })
+
+  void t.test(`${driver}: a guest that writes without end takes so many files of the disk`, needsRoot(), async (t) => {
+    const daemon = await started(t, driver, ['--log-size', '64K', '--log-files', '3'])
+    const guest = await guestOf(t, daemon, sleeping)
+    await guest.start(['/usr/bin/yes'])
+    await guest.start(shell('while :; do :; done </dev/zero >/dev/null & exec cat /dev/zero').argv)
+    const inodes = new Set<number>()
+    await until('it is rotated again and again', () => {
+      const info = statSync(join(daemon.logDir, `${guest.xid}.log`), { throwIfNoEntry: false })
+      if (info) inodes.add(info.mtimeMs)
+      const files = readdirSync(daemon.logDir).filter((name) => name.includes(`${guest.xid}.log`))
+      t.ok(files.length <= 3, `${files.length} files`)
+      return inodes.size > 20
+    })
+    t.equal((await daemon.get('/health')).status, 200)
+    t.equal((await guest.kill('SIGKILL')).status, 204)
+  })
+
+  void t.test(`${driver}: on a full disk lines are lost and counted, and the guest goes on`, needsRoot(), async (t) => {
+    const disk = mkdtempSync(join(tmpdir(), 'contextd-full-'))
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'tmpfs', disk])
+    const daemon = await started(t, driver, ['--log-dir', disk])
+    t.teardown(() => {
+      execFileSync('umount', ['--lazy', disk])
+      rmSync(disk, { recursive: true })
+    })
+    const guest = await guestOf(t, daemon, sleeping)
+    await guest.start(['/bin/echo', 'before'])
+    await hasLine(guest, 'before')
+    // One writer, which cannot go on unless its output is read.
+    await guest.start(
+      shell('seq 1 200000; touch /tmp/written; while [ -e /tmp/written ]; do sleep 0.05; done; echo after').argv
+    )
+    await until('it has written all', async () => (await guest.shell('test -e /tmp/written')).exit_code === 0)
+    const full = await logOf(guest)
+    t.ok(full.length > 1000 && full.length < 200_000, `${full.length} lines`)
+    truncateSync(join(disk, `${guest.xid}.log`)) // by hand: now there is room
+    await guest.shell('rm /tmp/written')
+    await hasLine(guest, 'after')
+    const lines = await logOf(guest)
+    const [lost] = lines.filter(({ text }) => text.startsWith('contextd: '))
+    t.match(lost, { stream: 'stderr', text: /^contextd: \d+ bytes of this log were lost: No space left on device$/ })
+  })
+}
+
+void t.test('what a guest writes while no daemon runs is not lost', needsRoot(), async (t) => {
+  const daemon = await started(t, 'namespaces', [])
+  const counts = 'i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo $i; done; echo done; exec sleep 1000'
+  const guest = await guestOf(t, daemon, { flags: ['PERSISTENT'], init: shell(counts) })
+  const bare = await guestOf(t, daemon)
+  const pid = await bare.start(shell(counts).argv)
+  await daemon.stop('SIGKILL')
+  await until('both have written all', () =>
+    [guest, bare].every(({ xid }) => stored(daemon.logDir, xid).endsWith(' stdout F done\n'))
+  )
+  t.ok(isAlive(pid))
+  await daemon.boot()
+  const wanted = [...Array.from({ length: 2000 }, (_, index) => String(index + 1)), 'done']
+  for (const each of [guest, bare])
+    t.same(
+      (await logOf(each)).map(({ text }) => text),
+      wanted
+    )
+  const follower = new Follower(bare, '&tail=0')
+  await follower.connected
+  await bare.start(['/bin/echo', 'after'])
+  await follower.sees('after')
+  t.equal(await daemon.stop(), 0, 'a follower does not keep the daemon from its end')
+  await follower.ends()
+  await daemon.boot()
+})

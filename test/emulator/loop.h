@@ -1,0 +1,4 @@
+#pragma once
+
+// Serves the listener until COMMAND has ended.
+void run_loop(int signals_fd);
