@@ -14,8 +14,17 @@ export interface PageQuery {
   xid?: number | undefined
   /** Lines not written before, ISO 8601 in UTC with milliseconds. */
   since?: string | undefined
-  /** Whether the caller may read lines about this context; null of those about none. */
-  isVisible: (xid: number | null) => boolean
+  /** Whether the caller may read this line. */
+  isVisible: (line: AuditLine) => boolean
+}
+
+/** What every line has, and what some have. */
+export interface AuditLine {
+  time: string
+  begun?: string
+  /** Absent or null of what is about no context. */
+  xid?: number | null
+  caller?: { uid: number } | null
 }
 
 export interface Page {
@@ -55,9 +64,9 @@ export async function readPage(path: string, query: PageQuery, signal: AbortSign
 
 function matches(text: string, { xid, since, isVisible }: PageQuery): boolean {
   try {
-    const record = JSON.parse(text) as { xid?: number | null; time?: unknown }
-    if (xid !== undefined && record.xid !== xid) return false
-    return (since === undefined || String(record.time) >= since) && isVisible(record.xid ?? null)
+    const line = JSON.parse(text) as AuditLine
+    if (xid !== undefined && line.xid !== xid) return false
+    return (since === undefined || line.time >= since) && isVisible(line)
   } catch {
     return false
   }

@@ -17,11 +17,11 @@ export interface NativeCall {
 
 /** A word or name that a write has changed. */
 export interface Change {
-  /** flags, bcaps, ccaps or uname.FIELD. */
+  /** flags, bcaps, ccaps, uname.FIELD or limits.NAME. */
   what: string
-  /** Null of a context that was not there. */
-  before: WordView | string | null
-  after: WordView | string
+  /** Null of a context that was not there, and of a limit that is not set. */
+  before: WordView | string | number | null
+  after: WordView | string | number | null
 }
 
 const writes = [

@@ -211,7 +211,10 @@ export class Contexts {
   /** Sets the limits that differ; returns their names. */
   async setLimits(xid: number, values: LimitsInput, write: Write): Promise<LimitName[]> {
     // A flag decides whether they act: one change at a time.
-    return this.#locks.run(xid, () => this.#setLimits(xid, values, write))
+    return this.#locks.run(xid, () => {
+      write.access.check('configure', xid)
+      return this.#setLimits(xid, values, write)
+    })
   }
 
   async #setLimits(xid: number, values: LimitsInput, write: Write): Promise<LimitName[]> {
@@ -220,9 +223,12 @@ export class Contexts {
     const changed = limitNames.filter((name) => values[name] !== undefined && values[name] !== before[name])
     if (changed.length === 0 || write.dryRun) return changed
     await this.#writes(write).limits_set(xid, Object.fromEntries(changed.map((name) => [name, values[name]])))
-    if (!this.#making.has(xid))
-      for (const name of changed)
-        write.events.add({ type: 'changed', xid, what: `limits.${name}`, value: values[name] ?? null })
+    for (const name of changed) {
+      const what = `limits.${name}` as const
+      const after = values[name] ?? null
+      write.changes.push({ what, before: before[name], after })
+      if (!this.#making.has(xid)) write.events.add({ type: 'changed', xid, what, value: after })
+    }
     return changed
   }
 

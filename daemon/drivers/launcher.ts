@@ -156,10 +156,12 @@ export class Launchers {
   /**
    * @param forks descriptors that launchers keep open, so that forks go on being counted without a daemon
    * @param log where output goes that is not captured; undefined: nowhere
+   * @param adopt is given the pid of what makes launchers, before it makes any
    */
   constructor(
     private readonly forks?: { link: number; counters: number },
-    private readonly log?: LogTarget
+    private readonly log?: LogTarget,
+    private readonly adopt: (pid: number) => void = () => undefined
   ) {
     this.#zygote = this.#startZygote()
   }
@@ -218,19 +220,22 @@ export class Launchers {
       return new Launch(native.forkLauncher(this.#zygote.socket, kind, bcaps))
     } catch (error) {
       if (!(error instanceof CallError && isGone(error))) throw error
-      this.#endZygote()
+      endZygote(this.#zygote)
       this.#zygote = this.#startZygote()
       return new Launch(native.forkLauncher(this.#zygote.socket, kind, bcaps))
     }
   }
 
   #startZygote(): Zygote {
-    return native.startZygote(this.#files.program, this.#files.null, this.forks?.link ?? -1, this.forks?.counters ?? -1)
-  }
-
-  #endZygote(): void {
-    closeSync(this.#zygote.socket)
-    void reap(this.#zygote.pid)
+    const { link = -1, counters = -1 } = this.forks ?? {}
+    const zygote = native.startZygote(this.#files.program, this.#files.null, link, counters)
+    try {
+      this.adopt(zygote.pid)
+    } catch (error) {
+      endZygote(zygote)
+      throw error
+    }
+    return zygote
   }
 
   /** @throws CallError when no launcher can be started */
@@ -256,7 +261,7 @@ export class Launchers {
   close(): void {
     this.#closed = true
     for (const { launch } of this.#spares.values()) launch.release()
-    this.#endZygote()
+    endZygote(this.#zygote)
     closeSync(this.#files.program)
     closeSync(this.#files.null)
   }
@@ -392,6 +397,11 @@ export class Launch {
 }
 
 const isGone = ({ code }: CallError) => ['EPIPE', 'ECONNRESET', 'ECONNREFUSED', 'EBADF'].includes(code)
+
+function endZygote({ pid, socket }: Zygote): void {
+  closeSync(socket)
+  void reap(pid)
+}
 
 /** The zygote ends when it sees that its socket is closed, a moment later. */
 async function reap(pid: number): Promise<void> {

@@ -1,5 +1,6 @@
-import { readPage } from '../audit/page.js'
+import { readPage, type AuditLine } from '../audit/page.js'
 import { invalid } from '../contexts/refusal.js'
+import type { Access } from '../policy/access.js'
 import { AuditPage, AuditQuery } from '../schemas/audit.js'
 import { ref } from '../schemas/common.js'
 import { problems } from '../schemas/problem.js'
@@ -8,7 +9,15 @@ import { untilHangUp, type App, type Resources } from './types.js'
 const DEFAULT_LIMIT = 100
 
 /** /audit. */
-export function auditRoutes(app: App, { audit, stopping }: Resources): void {
+export function auditRoutes(app: App, { audit, driver, stopping }: Resources): void {
+  /** Whoever may read of its own contexts gets nothing of others that had their xid before. */
+  function isAbout({ xid, caller, time, begun = time }: AuditLine, access: Access): boolean {
+    if (xid === undefined || xid === null) return false
+    if (access.mayForAnyOwner('audit', xid)) return true
+    if (!access.may('audit', xid)) return false
+    return caller?.uid === access.uid || (driver.exists(xid) && begun >= driver.details(xid).created_at)
+  }
+
   app.get('/audit', {
     config: { action: 'audit' },
     schema: {
@@ -23,8 +32,7 @@ export function auditRoutes(app: App, { audit, stopping }: Resources): void {
     handler: async ({ query, access }, reply) => {
       const { xid, since, after = 0, limit = DEFAULT_LIMIT } = query
       const { seq, sha256 } = audit.status
-      const isVisible = (about: number | null) =>
-        access.mayAll('audit') || (about !== null && access.may('audit', about))
+      const isVisible = (line: AuditLine) => access.mayAll('audit') || isAbout(line, access)
       const { lines, next } = await readPage(
         audit.path,
         { after, limit, xid, isVisible, since: since === undefined ? undefined : inUtc(since) },

@@ -276,6 +276,14 @@ void t.test('what a write has changed is there before and after, with names', as
       ]
     }
   ])
+  for (const [before, after] of [
+    [null, 9],
+    [9, 10],
+    [10, null]
+  ])
+    t.match(await recordsOf(() => daemon.patch('/contexts/112/limits', { pids_max: after })), [
+      { action: 'configure', changes: [{ what: 'limits.pids_max', before, after }] }
+    ])
   t.match(await recordsOf(() => daemon.put('/contexts/112/bcaps', { names: ['NONSENSE'] })), [
     { status: 400, problem: 'validation', changes: [] }
   ])

@@ -119,7 +119,7 @@ onRealDrivers((test, daemon, driver) => {
     const directory = mkdtempSync('/srv/contextd-test-')
     const mounting = spawn('/bin/sh', [
       '-c',
-      'trap "umount -l $0/m 2>/dev/null; exit" TERM; mkdir $0/m; while :; do mount -t tmpfs none $0/m; sleep 0.005; umount -l $0/m; sleep 0.005; done',
+      'trap "umount -l $0/m 2>/dev/null; exit" TERM; mkdir $0/m; while :; do mount -t tmpfs contextd-test $0/m; sleep 0.005; umount -l $0/m; sleep 0.005; done',
       directory
     ])
     t.teardown(async () => {

@@ -74,7 +74,7 @@ for (const driver of ['namespaces', 'vserver'] as const) {
 
   void t.test(`${driver}: on a full disk lines are lost and counted, and the guest goes on`, needsRoot(), async (t) => {
     const disk = mkdtempSync(join(tmpdir(), 'contextd-full-'))
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'tmpfs', disk])
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'contextd-test', disk])
     const daemon = await started(t, driver, ['--log-dir', disk])
     t.teardown(() => {
       execFileSync('umount', ['--lazy', disk])

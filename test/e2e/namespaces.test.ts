@@ -87,7 +87,7 @@ void t.test(
 
     t.equal((await ask('GET', '/contexts/100')).status, 404)
     t.same(directoriesIn(contextsOf(own)), [], 'no cgroup is left')
-    t.same(pidsInCgroup(basename(own.cgroupRoot ?? '')), [], 'no process is left')
+    t.same(pidsInCgroup(`${basename(own.cgroupRoot ?? '')}/contexts/`), [], 'no process is left')
     t.same(mountsOfHost(), before.mounts, 'no mount is left')
     await until(
       'no child and no zombie is left',

@@ -349,6 +349,36 @@ void t.test('a context that changes hands while a body is on its way is not reac
   t.match(await daemon.get('/contexts/100'), { body: { name: 'second', owner: 0, uname: { nodename: 'second' } } })
 })
 
+void t.test(
+  'the audit log shows a caller what its grants are about, and nothing of who had the xid before',
+  needsRoot(),
+  async (t) => {
+    const [first, second, watcher] = [23_200, 23_201, 23_202]
+    const daemon = await started(t, {
+      policy: policy(
+        { users: [first, second], actions: ['all'], contexts: ['own'] },
+        { users: [watcher], actions: ['audit'], contexts: ['100-199'] }
+      )
+    })
+    const lines = async (uid: number) => {
+      const { status, body } = await curl(daemon.socket, 'GET', '/audit', undefined, asUser(uid))
+      t.equal(status, 200)
+      const { records } = body as { records: { method: string; xid: number; caller: { uid: number } }[] }
+      return records.map(({ method, xid, caller }) => `${caller.uid} ${method} ${xid}`)
+    }
+    const create = post('/contexts', { xid: 100 })
+    const destroy = { method: 'DELETE', path: '/contexts/100?grace=0' }
+    const hostname = { method: 'PATCH', path: '/contexts/100/uname', body: { nodename: 'by-root' } }
+    await curlAll(daemon.socket, [create], asUser(first))
+    await curlAll(daemon.socket, [destroy, post('/contexts', { xid: 200 })], asUser(first))
+    await curlAll(daemon.socket, [create], asUser(second))
+    await curlAll(daemon.socket, [hostname])
+    t.same(await lines(first), [`${first} POST 200`])
+    t.same(await lines(second), [`${second} POST 100`, '0 PATCH 100'])
+    t.same(await lines(watcher), [`${first} POST 100`, `${first} DELETE 100`, `${second} POST 100`, '0 PATCH 100'])
+  }
+)
+
 void t.test('two sockets have a policy, a mode and a group each', needsRoot(), async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'contextd-test-'))
   t.teardown(() => {

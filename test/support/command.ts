@@ -90,8 +90,8 @@ export async function curl(
   return reply
 }
 
-/** Runs what follows as this user, with just these groups. */
+/** Runs what follows as this user, with just these groups. Without what the runner of tests loads into Node: it writes files as root. */
 export function asUser(uid: number, gid = uid, groups: number[] = []): string[] {
   const more = groups.length > 0 ? ['--groups', groups.join(',')] : ['--clear-groups']
-  return ['setpriv', '--reuid', String(uid), '--regid', String(gid), ...more]
+  return ['env', '-u', 'NODE_OPTIONS', 'setpriv', '--reuid', String(uid), '--regid', String(gid), ...more]
 }

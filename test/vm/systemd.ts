@@ -2,7 +2,7 @@
  * The installed service under a real systemd: `npm run test:vm` runs this in a virtual machine, on whose system
  * systemd/install has laid it. Each test goes on from where the one before has left the system.
  */
-import { existsSync, lstatSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { curl as curlOn, run, type Finished } from '../support/command.js'
@@ -103,6 +103,7 @@ void t.test('a restart leaves guests alone, and the next daemon finds them', asy
   t.equal((await context(101)).state, 'setup', 'nor does one without processes end')
   const captured = await curl('POST', '/contexts/100/processes', { argv: ['hostname'], capture: true })
   t.match(captured, { status: 200, body: { exit_code: 0 } })
+  t.notMatch(await journal(), /left-over process/, 'no shim is in the unit that was restarted')
 })
 
 void t.test('systemctl status shows what the daemon does', async (t) => {
@@ -117,6 +118,44 @@ void t.test('a reload is done by the same daemon, which says so', async (t) => {
   await eventually('it is ready', async () => (await property('contextd.service', 'ActiveState')) === 'active')
   t.equal(await mainPid(), daemon)
   t.same(await context(100), before)
+})
+
+void t.test('logrotate renames the audit log, and the chain goes on in a new one', async (t) => {
+  const log = '/var/log/contextd/audit.log'
+  const daemon = await mainPid()
+  const { ino } = lstatSync(log)
+  await ok(t, 'logrotate', '--force', '/etc/logrotate.d/contextd')
+  await eventually('there is a new one', () => existsSync(log))
+  t.equal(lstatSync(`${log}.1`).ino, ino)
+  t.equal((await curl('PATCH', '/contexts/101/uname', { nodename: 'rotated' })).status, 200)
+  t.match(readFileSync(log, 'utf8'), /rotated/)
+  t.match(await ok(t, 'contextd', 'audit', 'verify', `${log}.1`, log), { code: 0 })
+  t.equal(await mainPid(), daemon)
+})
+
+void t.test('a bad policy is refused at a reload, and warned of in the journal by line', async (t) => {
+  const policy = '/etc/contextd/policy.json'
+  mkdirSync('/etc/contextd', { recursive: true })
+  const warnings = () => journal('-p', 'warning', '-o', 'cat')
+  const reloadedTimes = async () => (await journal()).split('"reloaded"').length
+  const reload = async () => {
+    const times = await reloadedTimes()
+    await ok(t, 'systemctl', 'reload', 'contextd.service')
+    await eventually('it has reloaded', async () => (await reloadedTimes()) > times)
+  }
+  writeFileSync(policy, '{\n  "rules": [\n    { "users": ["root"], "actions": ["sleep"] }\n  ]\n}\n')
+  await reload()
+  t.match(await warnings(), /policy\.json:3:.*not reloaded/s)
+  t.notMatch(await warnings(), /"level":"info"/)
+  t.match(await journal('-p', 'info', '-o', 'cat'), /"level":"info"/)
+  t.equal((await curl('GET', '/contexts/100')).status, 200, 'the one before holds')
+  const mayRead = { rules: [{ users: ['root'], actions: ['read'], contexts: ['all'] }] }
+  writeFileSync(policy, JSON.stringify(mayRead))
+  await reload()
+  t.equal((await curl('PATCH', '/contexts/101/uname', { nodename: 'no' })).status, 403)
+  rmSync(policy)
+  await reload()
+  t.equal((await curl('PATCH', '/contexts/101/uname', { nodename: 'yes' })).status, 200)
 })
 
 void t.test('a daemon that hangs is killed and started again while guests go on', async (t) => {

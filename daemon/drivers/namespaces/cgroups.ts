@@ -14,7 +14,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { CallError, withErrno } from '../errors.js'
 import { native } from '../native.js'
 import { allMissing, handOn, type MissingControllers } from './controllers.js'
-import { clearDelegated, delegatedCgroup, isDelegated, ownCgroup } from './delegation.js'
+import { clearDelegated, delegatedCgroup, isDelegated, ownCgroup, SUBGROUP } from './delegation.js'
 
 export interface Cgroup2Mount {
   /** Directory of the hierarchy that is mounted. */
@@ -38,6 +38,8 @@ export function cgroup2Mounts(mountinfo = readFileSync('/proc/self/mountinfo', '
 /** The directory all contexts are in, held by a lock: two daemons must not manage the same contexts. */
 export class CgroupHome {
   readonly contexts: string
+  /** Of launchers and shims, which outlive the daemon, and so must not be in the cgroup that it was started in. */
+  readonly shims: string
   readonly missing: MissingControllers
   readonly #prefix: string
   readonly #lock: number
@@ -53,9 +55,11 @@ export class CgroupHome {
     const mount = mounts.find((candidate) => path === candidate.path || path.startsWith(`${candidate.path}/`))
     if (!mount) throw new CallError('ENOENT', 'mkdir', `${path} is not inside a cgroup2 mount (/proc/self/mountinfo)`)
     this.contexts = join(path, 'contexts')
+    this.shims = join(path, SUBGROUP)
     this.#prefix = `0::${join(mount.root, relative(mount.path, this.contexts))}/`
     withErrno('mkdir', `${this.contexts}: contexts cannot live there; --cgroup-root names another place`, () => {
       makeDirectories(this.contexts)
+      makeDirectories(this.shims)
     })
     // cgroup.kill cannot be opened for reading, and guests see it on read-only mounts: nobody else can hold its lock.
     // It is also what this driver needs of Linux 5.14.

@@ -1,12 +1,12 @@
 /** Cgroups that systemd gives away: below a unit with Delegate= it makes, changes and moves nothing (CGROUP_DELEGATION.md). */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path'
 import { CallError, withErrno } from '../errors.js'
 import { native } from '../native.js'
 import type { Cgroup2Mount } from './cgroups.js'
 
-/** Below the delegated cgroup: what is no context. The name to give to DelegateSubgroup= (systemd 254). */
-const SUBGROUP = 'daemon'
+/** Beside the contexts: processes that are of none. The name to give to DelegateSubgroup= (systemd 254). */
+export const SUBGROUP = 'daemon'
 
 /** Set to "1" by systemd on what it delegates; the first since 238, the second since 251. */
 const marks = ['trusted.delegate', 'user.delegate']
@@ -35,18 +35,22 @@ export function delegatedCgroup(mount: Cgroup2Mount): string | undefined {
 }
 
 /**
- * Moves the processes of a delegated cgroup, this one perhaps among them, into a group beside the contexts: a cgroup
- * that hands controllers on has no processes of its own (cgroup-v2.rst, "No Internal Process Constraint").
+ * Moves the processes of a delegated cgroup, this one perhaps among them, into its subgroup: a cgroup that hands
+ * controllers on has no processes of its own (cgroup-v2.rst, "No Internal Process Constraint").
  */
 export function clearDelegated(path: string): void {
-  const subgroup = join(path, SUBGROUP)
-  withErrno('mkdir', subgroup, () => mkdirSync(subgroup, { recursive: true, mode: 0o755 }))
   for (const pid of readFileSync(join(path, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean))
     try {
-      withErrno('write', join(subgroup, 'cgroup.procs'), () => {
-        writeFileSync(join(subgroup, 'cgroup.procs'), pid)
-      })
+      moveInto(join(path, SUBGROUP), pid)
     } catch (error) {
       if (!(error instanceof CallError && error.code === 'ESRCH')) throw error // it has ended meanwhile
     }
+}
+
+/** @throws CallError ESRCH, and what else the kernel refuses */
+export function moveInto(cgroup: string, pid: number | string): void {
+  const path = join(cgroup, 'cgroup.procs')
+  withErrno('write', path, () => {
+    writeFileSync(path, String(pid))
+  })
 }

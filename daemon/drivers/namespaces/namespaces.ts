@@ -33,6 +33,7 @@ import { treatmentOf } from '../treatments.js'
 import { watchPath } from '../watch.js'
 import { deathsIn, readAttribute } from './attributes.js'
 import { CgroupHome, isFrozen, isPopulated, killAll, removeTree, setFrozen } from './cgroups.js'
+import { moveInto } from './delegation.js'
 import { Context } from './context.js'
 import { ForkCounter, type Counted } from './forks.js'
 import { applyLimits, LIMIT_FLAGS, missingLimits, type Limited } from './limits.js'
@@ -123,7 +124,9 @@ export class NamespacesDriver implements Driver {
     const counter = ForkCounter.open(home.contexts, home.level)
     const forks = counter instanceof ForkCounter ? counter : undefined
     try {
-      const ready = (launchers = new Launchers(forks?.files, log))
+      const ready = (launchers = new Launchers(forks?.files, log, (pid) => {
+        moveInto(home.shims, pid)
+      }))
       await home.withScratch(async (path) => {
         const probe = ready.start({ mode: 'probe' }, path)
         await probe.started

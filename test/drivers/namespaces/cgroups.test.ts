@@ -66,6 +66,7 @@ void t.test('the xid of a process is read from its cgroup, and of those below it
   t.teardown(() => {
     home.close()
     rmdirSync(home.contexts)
+    rmdirSync(home.shims)
     rmdirSync(root)
   })
   const own = home.line(100)
