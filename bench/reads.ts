@@ -10,6 +10,8 @@ import { atLeast, type Row } from './report.js'
 import { median, quantile } from './stats.js'
 
 const ROUND_MS = 400
+/** Of each side before its rounds, so that what runs then is compiled code. */
+const WARM_UP_ROUNDS = 5
 const CONNECTIONS = [1, 16]
 const BUDGET = 0.75
 
@@ -77,7 +79,7 @@ export const reads: Measure = async ({ daemon, rounds, stop, progress }) => {
         const theirs = new Load(socket, stop, connections)
         progress(`reads: ${url} at ${connections}`)
         for (const side of [ours, theirs]) {
-          await side.run(url) // warm up
+          for (let round = 0; round < WARM_UP_ROUNDS; round++) await side.run(url)
           side.forget()
         }
         for (let round = 0; round < rounds; round++)
