@@ -1,7 +1,8 @@
 /** (c) A captured `true` in a running context, against the kernel's own price and runc. */
 import { join } from 'node:path'
-import { floor, truePath, type Measure } from './bench.js'
-import { Client } from './client.js'
+import type { Context } from '../daemon/schemas/context.js'
+import { expect } from '../test/support/guest.js'
+import { floor, posts, truePath, type Measure } from './bench.js'
 import { Peers } from './peers.js'
 import { atMost, times, type Row } from './report.js'
 import { median, ratios } from './stats.js'
@@ -13,12 +14,12 @@ const BUDGET = 2.5
 const RUNC_TURNS = 20
 const RUNC_BUDGET = 1 / 5
 
-export const exec: Measure = async ({ daemon, rounds, stop, progress }) => {
-  const client = new Client(daemon.socket, stop)
+export const exec: Measure = async (bench) => {
+  const { daemon, rounds, stop, progress } = bench
   const [running, empty] = [1000, 1001]
   const init = { argv: ['/bin/sleep', '100000'] }
-  const { initpid } = JSON.parse(await client.send('POST', '/contexts', { xid: running, init })) as { initpid: number }
-  await client.send('POST', '/contexts', { xid: empty })
+  const { initpid } = expect<Context>(201, await daemon.post('/contexts', { xid: running, init }))
+  expect(201, await daemon.post('/contexts', { xid: empty }))
   const cgroup = join(daemon.cgroupRoot ?? '', 'contexts', String(running))
   const body = { argv: [truePath], capture: true }
   const inRunning: number[][] = []
@@ -30,16 +31,15 @@ export const exec: Measure = async ({ daemon, rounds, stop, progress }) => {
     const runc = peers.runcExec()
     if (!runc) progress('exec: not installed: runc')
     progress('exec: warming up')
-    await client.timed(WARM_UP_TURNS, 'POST', `/contexts/${running}/processes`, body)
+    await posts(bench, WARM_UP_TURNS, `/contexts/${running}/processes`, body)
     for (let round = 0; round < rounds; round++) {
       progress(`exec: round ${round + 1} of ${rounds}`)
       floors.push(await floor(stop, 'exec', TURNS, cgroup, initpid, truePath))
-      inRunning.push(await client.timed(TURNS, 'POST', `/contexts/${running}/processes`, body))
-      inEmpty.push(await client.timed(TURNS, 'POST', `/contexts/${empty}/processes`, body))
+      inRunning.push(await posts(bench, TURNS, `/contexts/${running}/processes`, body))
+      inEmpty.push(await posts(bench, TURNS, `/contexts/${empty}/processes`, body))
       if (runc) runcs.push(await floor(stop, 'run', RUNC_TURNS, ...runc))
     }
   } finally {
-    await client.close()
     peers.close()
   }
   const toFloor = ratios(inRunning, floors)

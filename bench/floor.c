@@ -4,6 +4,7 @@
 //   floor life N CGROUP PROGRAM      a cgroup in CGROUP, new namespaces, /proc, PROGRAM, all of it removed again
 //   floor exec N CGROUP PID PROGRAM  PROGRAM in CGROUP and in the namespaces of PID, its output read through pipes
 //   floor run  N PROGRAM ARG...      PROGRAM on the host: a peer, timed the same way
+//   floor post N SOCKET PATH JSON    a request to a daemon, timed the same way, by a client that costs next to nothing
 #define _GNU_SOURCE
 #include <err.h>
 #include <fcntl.h>
@@ -14,9 +15,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -119,15 +123,55 @@ static void run(char **argv) {
   wait_success(pid);
 }
 
+static int connect_to(const char *path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if (strlen(path) >= sizeof address.sun_path) errx(1, "%s is too long", path);
+  strcpy(address.sun_path, path);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0) err(1, "connecting to %s", path);
+  return fd;
+}
+
+// One request over a connection that is kept, and its whole answer, which must be a success.
+static void post(const char *path, const char *target, const char *json) {
+  static int fd = -1;
+  static char request[4096], reply[65536];
+  if (fd < 0) fd = connect_to(path);
+  int size =
+      snprintf(request, sizeof request,
+               "POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n%s",
+               target, strlen(json), json);
+  if (size >= (int)sizeof request) errx(1, "the request is too long");
+  if (send(fd, request, (size_t)size, MSG_NOSIGNAL) != size) err(1, "sending to %s", path);
+  size_t had = 0, wanted = sizeof reply - 1;
+  for (const char *body = NULL; had < wanted;) {
+    ssize_t n = recv(fd, reply + had, sizeof reply - 1 - had, 0);
+    if (n <= 0) errx(1, "%s: no whole answer", path);
+    reply[had += (size_t)n] = 0;
+    if (body || !(body = strstr(reply, "\r\n\r\n"))) continue;
+    const char *length = strcasestr(reply, "\r\ncontent-length:");
+    if (!length || length > body) errx(1, "%s: an answer without a length", path);
+    wanted = (size_t)(body + 4 - reply) + strtoul(length + 17, NULL, 10);
+    if (wanted >= sizeof reply) errx(1, "%s: an answer too long", path);
+  }
+  if (strncmp(reply, "HTTP/1.1 2", 10)) errx(1, "%s", reply);
+}
+
 int main(int argc, char **argv) {
   const char *mode = argc > 3 ? argv[1] : "";
   int turns = argc > 3 ? atoi(argv[2]) : 0;
   for (int i = 0; i < turns; i++) {
     double start = now_us();
-    if (!strcmp(mode, "life") && argc > 4) live(argv[3], argv + 4);
-    else if (!strcmp(mode, "exec") && argc > 5) join(argv[3], atoi(argv[4]), argv + 5);
-    else if (!strcmp(mode, "run")) run(argv + 3);
-    else errx(2, "life N CGROUP PROGRAM | exec N CGROUP PID PROGRAM | run N PROGRAM ARG...");
+    if (!strcmp(mode, "life") && argc > 4)
+      live(argv[3], argv + 4);
+    else if (!strcmp(mode, "exec") && argc > 5)
+      join(argv[3], atoi(argv[4]), argv + 5);
+    else if (!strcmp(mode, "run"))
+      run(argv + 3);
+    else if (!strcmp(mode, "post") && argc > 5)
+      post(argv[3], argv[4], argv[5]);
+    else
+      errx(2, "life N CGROUP PROGRAM | exec N CGROUP PID PROGRAM | run N PROGRAM ARG... | post N SOCKET PATH JSON");
     // fork copies what stdio has not written yet; out it goes before the next turn.
     printf("%.1f\n", now_us() - start);
     fflush(stdout);

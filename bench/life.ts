@@ -1,8 +1,7 @@
 /** (b) One whole life of a context that runs a static `true`, against the kernel's own price and other tools. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { floor, truePath, type Measure } from './bench.js'
-import { Client } from './client.js'
+import { floor, posts, truePath, type Measure } from './bench.js'
 import { Peers } from './peers.js'
 import { atMost, times, type Row } from './report.js'
 import { median, ratios } from './stats.js'
@@ -21,8 +20,8 @@ interface Peer {
   budget?: number
 }
 
-export const life: Measure = async ({ daemon, rounds, stop, progress }) => {
-  const client = new Client(daemon.socket, stop)
+export const life: Measure = async (bench) => {
+  const { daemon, rounds, stop, progress } = bench
   const cgroup = join(daemon.cgroupRoot ?? '', 'floor')
   mkdirSync(cgroup)
   const body = { init: { argv: [truePath] } }
@@ -37,11 +36,11 @@ export const life: Measure = async ({ daemon, rounds, stop, progress }) => {
   const theirs = new Map<Peer, number[][]>()
   try {
     progress('life: warming up')
-    await client.timed(WARM_UP_TURNS, 'POST', '/contexts?wait', body)
+    await posts(bench, WARM_UP_TURNS, '/contexts?wait', body)
     for (let round = 0; round < rounds; round++) {
       progress(`life: round ${round + 1} of ${rounds}`)
       floors.push(await floor(stop, 'life', TURNS, cgroup, truePath))
-      ours.push(await client.timed(TURNS, 'POST', '/contexts?wait', body))
+      ours.push(await posts(bench, TURNS, '/contexts?wait', body))
       for (const tool of tools) {
         if (!tool.command) continue
         const times = await floor(stop, 'run', tool.turns, ...tool.command)
@@ -49,7 +48,6 @@ export const life: Measure = async ({ daemon, rounds, stop, progress }) => {
       }
     }
   } finally {
-    await client.close()
     peers.close()
   }
   const row = (peer: string, measured: number[][], budget?: number): Row => {

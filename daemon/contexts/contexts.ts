@@ -41,7 +41,7 @@ import {
 const FIRST_FREE_XID = 49152
 
 /** For how long a watched context may be over before its creation is done. */
-const SETTLE_DELAY_MS = 2
+const SETTLE_DELAY_MS = 10
 
 /** How a write is asked to be done, and what it has done so far. */
 export interface Write {

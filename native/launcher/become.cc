@@ -80,15 +80,13 @@ int search(const Spec& spec, Attempt attempt) {
 }  // namespace
 
 // Needs SETPCAP, so it comes before the other sets are cut.
-Failed cut_bounding_set(uint64_t bcaps) {
-  static uint64_t left = ~uint64_t{0};  // a fork has what its parent has
+Failed cut_bounding_set(uint64_t bcaps, uint64_t left) {
   // PR_CAPBSET_DROP fails with EINVAL past the kernel's last capability (prctl(2)).
   for (int cap = 0; cap < 64; cap++)
     if (left & ~bcaps & (uint64_t{1} << cap) && prctl(PR_CAPBSET_DROP, cap) < 0) {
       if (errno == EINVAL) break;
       return {errno, "prctl", "PR_CAPBSET_DROP"};
     }
-  left &= bcaps;
   return {};
 }
 
@@ -140,7 +138,7 @@ static Failed cut_capabilities(uint64_t bcaps) {
 
 Failed drop_privileges(const Spec& spec) {
   // Ids while SETUID and SETGID are still held: bcaps limit what the guest may do, not what it is started as.
-  Failed failed = cut_bounding_set(spec.bcaps);
+  Failed failed = cut_bounding_set(spec.bcaps, spec.bounding);
   if (!failed.code) failed = take_user(spec);
   if (!failed.code) failed = cut_capabilities(spec.bcaps);
   return failed;

@@ -12,8 +12,8 @@ struct Failed {
 // Supplementary groups, gid and uid, real, effective and saved.
 Failed take_user(const Spec& spec);
 // What no program that is executed from here on can get back. A launcher executes none and keeps its own powers, so it
-// does this while it gets ready.
-Failed cut_bounding_set(uint64_t bcaps);
+// does this while it gets ready. `left`: what the set has at most.
+Failed cut_bounding_set(uint64_t bcaps, uint64_t left = ~uint64_t{0});
 // Cuts the bounding set to bcaps, takes the user's ids, cuts permitted, effective, inheritable and ambient: in the
 // order that works.
 Failed drop_privileges(const Spec& spec);

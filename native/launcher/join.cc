@@ -25,9 +25,18 @@ constexpr int joined = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID 
   fail_child(pipe_fd, failed.code, failed.call, failed.detail);
 }
 
+struct Joining {
+  const Spec& spec;
+  const Pipes& pipes;
+  int pipe_fd;
+  pid_t* made;
+};
+
 // Runs in the context's cgroup, but still in the host's PID namespace, where no guest sees it. All power is gone
-// before the process that the guest can see, and with SYS_PTRACE trace, is made (CVE-2016-9962).
-[[noreturn]] void join_and_clone(const Spec& spec, const Pipes& pipes, int pipe_fd, pid_t* made) {
+// before the process that the guest can see, and with SYS_PTRACE trace, is made (CVE-2016-9962): that one has a copy of
+// the memory, which this one may share with the launcher.
+[[noreturn]] void join_and_clone(void* argument) {
+  const auto& [spec, pipes, pipe_fd, made] = *static_cast<const Joining*>(argument);
   if (setns(PID1_FD, joined | static_cast<int>(spec.spaces)) < 0) fail_child(pipe_fd, errno, "setns", "");
   close_host_descriptors();
   use_as_stdio(pipes);
@@ -81,20 +90,21 @@ Failure find_process(int status_pipe, pid_t made, int* pidfd) {
   return make_failure(ESRCH, "clone", "the context ended");
 }
 
-Failure start(const Spec& spec, const Join& join, Pipes* pipes, long deadline, Child* child) {
+Failure start(const Spec& spec, const Join& join, const ChildStack& stack, Pipes* pipes, long deadline, Child* child) {
   if (join.failed.code) return make_failure(join.failed.code, join.failed.call, join.failed.detail);
   if (spec.stdin_size > 0)
     if (int err = make_input_pipe(pipes)) return make_failure(err, "pipe2", "");
   CloneArgs args{};
-  args.flags = CLONE_INTO_CGROUP;
+  args.flags = CLONE_INTO_CGROUP | CLONE_VFORK;
   args.exit_signal = SIGCHLD;
   args.cgroup = CGROUP_FD;
-  pid_t joining = sys_clone3(args);
-  if (joining < 0) return make_failure(errno, "clone3", "");
-  if (joining == 0) join_and_clone(spec, *pipes, join.status_pipe[1], join.made);
+  Joining joining{spec, *pipes, join.status_pipe[1], join.made};
+  // A time namespace is joined by what shares its memory with nobody (setns(2)).
+  pid_t pid = spawn(args, spec.spaces & CLONE_NEWTIME ? ChildStack{} : stack, join_and_clone, &joining);
+  if (pid < 0) return make_failure(errno, "clone3", "");
   close(join.status_pipe[1]);
   close_child_ends(pipes);
-  waitpid(joining, nullptr, 0);
+  waitpid(pid, nullptr, 0);
   child->pid = *join.made;
   Failure failure = find_process(join.status_pipe[0], child->pid, &child->ended);
   if (failure.code) return failure;
@@ -117,12 +127,12 @@ Join prepare_join() {
   return join;
 }
 
-int run_join(const Spec& spec, const Join& join, Pipes pipes) {
+int run_join(const Spec& spec, const Join& join, Pipes pipes, const ChildStack& stack) {
   signal(SIGPIPE, SIG_IGN);  // a guest that closes its input must not end its launcher
   Deadlines deadlines = deadlines_of(spec);
   Child child;
   Log log(spec, &pipes);
-  Failure failure = start(spec, join, &pipes, deadlines.exec, &child);
+  Failure failure = start(spec, join, stack, &pipes, deadlines.exec, &child);
   Outcome outcome;
   if (!failure.code) {
     outcome = see_through(child, spec, deadlines.end, &pipes, &log);

@@ -4,6 +4,7 @@
 
 #include "become.h"
 #include "pipes.h"
+#include "spawn.h"
 #include "spec.h"
 
 // What a launcher has ready before it knows which process to start.
@@ -15,4 +16,4 @@ struct Join {
 Join prepare_join();
 
 // Mode exec. Does not return before the process has ended.
-int run_join(const Spec& spec, const Join& join, Pipes pipes);
+int run_join(const Spec& spec, const Join& join, Pipes pipes, const ChildStack& stack);

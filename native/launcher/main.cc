@@ -25,6 +25,7 @@
 #include "report.h"
 #include "seccomp.h"
 #include "shim.h"
+#include "spawn.h"
 #include "spec.h"
 #include "vserver_create.h"
 #include "vserver_enter.h"
@@ -48,6 +49,8 @@ int run_launcher(const Wanted& wanted) {
   int no_door = wanted.kind == Kind::shim ? make_door() : 0;
   Join join;
   if (wanted.kind == Kind::join) join = prepare_join();
+  ChildStack stack;
+  if (wanted.kind != Kind::plain) stack = prepare_child_stack();
   Failed uncut = cut_bounding_set(wanted.bcaps);
   note_oom_kills();
   Pipes pipes;
@@ -68,14 +71,15 @@ int run_launcher(const Wanted& wanted) {
   bool may_lack = spec.mode >= Mode::vs_create && (unfiltered.code == ENOSYS || unfiltered.code == EINVAL);
   if (unfiltered.code && !may_lack)
     return send_failure(make_failure(unfiltered.code, unfiltered.call, unfiltered.detail)), 1;
+  spec.bounding = wanted.bcaps;
   if (uncut.code) return send_failure(make_failure(uncut.code, uncut.call, uncut.detail)), 1;
   if (no_door) return send_failure(make_failure(no_door, "socketpair", "door")), 1;
   if (no_pipes) return send_failure(make_failure(no_pipes, "pipe2", "output")), 1;
   switch (spec.mode) {
     case Mode::probe: return run_probe(mounts);
     case Mode::init:
-    case Mode::reaper: return run_shim(spec, &mounts, pipes);
-    case Mode::exec: return run_join(spec, join, pipes);
+    case Mode::reaper: return run_shim(spec, &mounts, pipes, stack);
+    case Mode::exec: return run_join(spec, join, pipes, stack);
     case Mode::vs_create: return run_vserver_create(spec);
     case Mode::vs_enter: return run_vserver_enter(spec, pipes);
     case Mode::vs_list: return run_vserver_list(spec);

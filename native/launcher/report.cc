@@ -98,6 +98,13 @@ long now_ms() {
   return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+void await_end_of_sharing(int pipe_fd, long deadline_ms) {
+  // Nothing here fails, so nothing writes errno, which is the child's meanwhile.
+  long left = deadline_ms - now_ms();
+  pollfd hung_up{pipe_fd, 0, 0};
+  if (left > 0) poll(&hung_up, 1, static_cast<int>(left));
+}
+
 bool await_exec(int pipe_fd, const Child& child, long deadline_ms, Failure* failure) {
   for (bool ready = false;;) {
     long left = deadline_ms - now_ms();

@@ -36,8 +36,18 @@ void set_names(const Spec& spec, int pipe_fd) {
   fail_child(pipe_fd, failed.code, failed.call, failed.detail);
 }
 
+// What PID 1 is told: copies of what the shim goes on to change.
+struct Start {
+  const Spec& spec;
+  const GuestMounts& mounts;
+  Pipes pipes;
+  int pipe_fd;
+  int orders;
+};
+
 // Runs as PID 1 of the new namespace, alone in it until it is ready.
-[[noreturn]] void run_pid1(const Spec& spec, const GuestMounts& mounts, const Pipes& pipes, int pipe_fd, int orders) {
+[[noreturn]] void run_pid1(void* argument) {
+  const auto& [spec, mounts, pipes, pipe_fd, orders] = *static_cast<const Start*>(argument);
   // The guest must find no way back to the daemon or the host's cgroup tree, whoever gets to trace this process.
   close_host_descriptors();
   use_as_stdio(pipes);
@@ -57,6 +67,15 @@ void set_names(const Spec& spec, int pipe_fd) {
   restore_signals();
   tell_ready(pipe_fd);
   fail(pipe_fd, start_command(spec));
+}
+
+bool has_memory_limit() {
+  int fd = openat(CGROUP_FD, "memory.max", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return errno != ENOENT;  // no such controller
+  char limit = '0';
+  ssize_t n = read(fd, &limit, 1);
+  close(fd);
+  return n != 1 || limit != 'm';  // "max"
 }
 
 // A PID 1 that runs.
@@ -162,7 +181,7 @@ void keep_status(const char* attribute, int status, OomKilled oom) {
   fsetxattr(CGROUP_FD, attribute, text, static_cast<size_t>(n), 0);
 }
 
-int run_shim(const Spec& spec, GuestMounts* mounts, Pipes pipes) {
+int run_shim(const Spec& spec, GuestMounts* mounts, Pipes pipes, const ChildStack& stack) {
   Log log(spec, &pipes);
   int status_pipe[2], orders[2] = {-1, -1};
   if (int err = make_status_pipe(status_pipe)) return give_up(err, "pipe2");
@@ -181,16 +200,20 @@ int run_shim(const Spec& spec, GuestMounts* mounts, Pipes pipes) {
   args.pidfd = reinterpret_cast<uintptr_t>(&pidfd);
   args.exit_signal = SIGCHLD;
   args.cgroup = CGROUP_FD;
-  pid_t pid1 = sys_clone3(args);
+  // A reaper stays in the memory it begins in.
+  bool may_share = spec.mode == Mode::init && !(spec.spaces & CLONE_NEWTIME) && !has_memory_limit();
+  Start start{spec, *mounts, pipes, status_pipe[1], orders[1]};
+  pid_t pid1 = spawn(args, may_share ? stack : ChildStack{}, run_pid1, &start);
   if (pid1 < 0) return give_up(errno, "clone3");
-  if (pid1 == 0) run_pid1(spec, *mounts, pipes, status_pipe[1], orders[1]);
   close(status_pipe[1]);
   close_child_ends(&pipes);
   if (orders[1] >= 0) close(orders[1]);
 
   Run run{pid1, pidfd, orders[0], spec.mode == Mode::init};
   Failure failure{};
-  bool started = await_exec(status_pipe[0], {pid1, pidfd}, now_ms() + exec_limit_ms, &failure);
+  long deadline = now_ms() + exec_limit_ms;
+  if (may_share) await_end_of_sharing(status_pipe[0], deadline);
+  bool started = await_exec(status_pipe[0], {pid1, pidfd}, deadline, &failure);
   if (started) announce(run);
   close(status_pipe[0]);
   if (started) serve(&run, &log);

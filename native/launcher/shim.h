@@ -3,10 +3,11 @@
 #include "log.h"
 #include "mounts.h"
 #include "oom.h"
+#include "spawn.h"
 #include "spec.h"
 
 // Modes init and reaper. Does not return before PID 1 has ended.
-int run_shim(const Spec& spec, GuestMounts* mounts, Pipes pipes);
+int run_shim(const Spec& spec, GuestMounts* mounts, Pipes pipes, const ChildStack& stack);
 
 // Mode probe: can this kernel and this user make the namespaces a context needs?
 int run_probe(const GuestMounts& mounts);

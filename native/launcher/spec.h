@@ -71,6 +71,7 @@ struct Spec {
   gid_t* groups = nullptr;
   size_t group_count = 0;
   uint64_t bcaps = 0;
+  uint64_t bounding = ~uint64_t{0};  // what the launcher's own bounding set has
   uint32_t xid = 0;
   uint64_t word = 0;    // of ctx_create or ctx_migrate
   uint64_t spaces = 0;  // CLONE_* of the namespaces that the context has of its own; of namespaces, NEWTIME and NEWNET
