@@ -12,7 +12,7 @@ import { contextd } from '../support/command.js'
 import { TestDaemon, type Reply } from '../support/daemon.js'
 import { expect, Guest } from '../support/guest.js'
 import { buildKiller, Killer } from '../support/kill-at.js'
-import { commOf, descendantsOf, heldNamespaces, processesOf } from '../support/leftovers.js'
+import { commOf, descendantsOf, heldNamespaces, ownProcessesOf, processesOf } from '../support/leftovers.js'
 import { until } from '../support/poll.js'
 import { childrenOf, isAlive, mountsOfHost, needsRoot, statusField } from '../support/proc.js'
 
@@ -75,7 +75,10 @@ async function isMadeAgain(t: Test, daemon: TestDaemon): Promise<void> {
 async function isClean(t: Test, daemon: TestDaemon): Promise<void> {
   const root = basename(daemon.cgroupRoot ?? '')
   t.notOk(existsSync(join(daemon.cgroupRoot ?? '', 'contexts', String(xid))), 'no cgroup is left')
-  const holders = () => processesOf(root).flatMap((pid) => (Number(pid) === daemon.pid ? [] : [commOf(pid)]))
+  const holders = () => {
+    const own = ownProcessesOf(daemon.pid)
+    return processesOf(root).flatMap((pid) => (own.includes(Number(pid)) ? [] : [commOf(pid)]))
+  }
   await until('nobody is in a cgroup, or holds or locks one', () => holders().length === 0).catch(() => {
     t.same(holders(), [], 'nobody is in a cgroup, or holds or locks one')
   })

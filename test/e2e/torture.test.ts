@@ -17,6 +17,7 @@ import {
   heldNamespaces,
   identityOf,
   linksIn,
+  ownProcessesOf,
   processesOf
 } from '../support/leftovers.js'
 import { Ledger } from '../support/ledger.js'
@@ -141,11 +142,10 @@ async function isUsable(t: Test, daemon: TestDaemon): Promise<void> {
   await Promise.all(tried)
 }
 
-/** Of what was there before, the daemon itself apart, nothing is. */
+/** Of what was there before, the daemon's own processes apart, nothing is. */
 async function isClean(t: Test, daemon: TestDaemon, before: Set<string>, descriptors: number): Promise<void> {
   const root = basename(daemon.cgroupRoot ?? '')
   for (const identity of processesOf(root).map(identityOf)) if (identity) before.add(identity)
-  before.delete(identityOf(daemon.pid) ?? '')
   const gone = await Promise.all(
     (await allContexts(daemon)).map(({ xid }) => send(daemon, 'DELETE', `/contexts/${xid}?grace=0`))
   )
@@ -156,19 +156,19 @@ async function isClean(t: Test, daemon: TestDaemon, before: Set<string>, descrip
     [],
     'no cgroup is left'
   )
-  const left = () => allPids().flatMap((pid) => (before.has(identityOf(pid) ?? '') ? [`${pid} ${commOf(pid)}`] : []))
+  const notOurs = (pids: string[]) => {
+    const own = ownProcessesOf(daemon.pid)
+    return pids.filter((pid) => !own.includes(Number(pid))).map((pid) => `${pid} ${commOf(pid)}`)
+  }
+  const left = () => notOurs(allPids().filter((pid) => before.has(identityOf(pid) ?? '')))
   await until('no process is left', () => left().length === 0).catch((error: unknown) => {
     t.same(left(), [], String(error))
   })
   const [zygote = 0] = childrenOf(daemon.pid)
   await until('the zygote has nothing but launchers to be', () => isIdle(zygote))
-  const holders = () => processesOf(root).filter((pid) => Number(pid) !== daemon.pid)
+  const holders = () => notOurs(processesOf(root))
   await until('nobody holds a cgroup', () => holders().length === 0).catch((error: unknown) => {
-    t.same(
-      holders().map((pid) => `${pid} ${commOf(pid)}`),
-      [],
-      String(error)
-    )
+    t.same(holders(), [], String(error))
   })
   t.notOk(
     mountsOfHost().some((line) => line.includes(root) || line.includes(daemon.directory)),

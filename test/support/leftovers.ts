@@ -1,7 +1,7 @@
 /** What a killed daemon may leave behind on the host. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { childrenOf } from './proc.js'
+import { childrenOf, isIdle } from './proc.js'
 
 function read(path: string): string {
   try {
@@ -40,6 +40,12 @@ export function heldNamespaces(pid: number): string[] {
     (link) => /^[a-z]+:\[\d+\]$/.test(link) && !/^(socket|pipe|anon)/.test(link) && !host.includes(link)
   )
 }
+
+/** A daemon, its zygote, and the launchers that this keeps ready: none of them while others are at work. */
+export const ownProcessesOf = (daemon: number): number[] => [
+  daemon,
+  ...childrenOf(daemon).flatMap((zygote) => [zygote, ...(isIdle(zygote) ? childrenOf(zygote) : [])])
+]
 
 /** Processes in, or with a descriptor of, the cgroups of a daemon. */
 export const processesOf = (root: string) =>
