@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
@@ -13,7 +14,6 @@ namespace {
 
 struct Stream {
   int fd;
-  Frame frame;
   char* data = nullptr;
   size_t size = 0;
   size_t room = 0;
@@ -77,14 +77,27 @@ Deadlines deadlines_of(const Spec& spec) {
   return d;
 }
 
-int tell_outcome(const Spec& spec, const Failure& failure, const Child& child, const Outcome& outcome) {
+int tell_outcome(const Spec& spec, const Failure& failure, const Child& child, Outcome* outcome) {
   if (failure.code) {
     send_failure(failure);
     return 1;
   }
-  if (!tells_start(spec)) send_text(Frame::started, "%d", child.pid);
-  send_text(Frame::exited, "%d %d %d %c", outcome.status, outcome.timed_out, outcome.truncated,
-            static_cast<char>(outcome.oom));
+  FrameView frames[frames_max];
+  size_t count = 0;
+  constexpr Frame types[] = {Frame::out, Frame::err};
+  for (int i = 0; i < 2; i++)
+    if (outcome->sizes[i] > 0) frames[count++] = {types[i], outcome->output[i], outcome->sizes[i]};
+  char pid[16], end[64];
+  int n = snprintf(pid, sizeof pid, "%d", child.pid);
+  if (!tells_start(spec)) frames[count++] = {Frame::started, pid, static_cast<size_t>(n)};
+  n = snprintf(end, sizeof end, "%d %d %d %c", outcome->status, outcome->timed_out, outcome->truncated,
+               static_cast<char>(outcome->oom));
+  frames[count++] = {Frame::exited, end, static_cast<size_t>(n)};
+  send_frames(frames, count);
+  for (char*& output : outcome->output) {
+    free(output);
+    output = nullptr;
+  }
   return 0;
 }
 
@@ -92,7 +105,7 @@ Outcome see_through(const Child& child, const Spec& spec, long deadline, Pipes* 
   if (tells_start(spec)) send_text(Frame::started, "%d", child.pid);
   Outcome outcome;
   // Without capture they are the log's.
-  Stream out{spec.capture ? pipes->out[0] : -1, Frame::out}, err{spec.capture ? pipes->err[0] : -1, Frame::err};
+  Stream out{spec.capture ? pipes->out[0] : -1}, err{spec.capture ? pipes->err[0] : -1};
   size_t fed = 0;
   constexpr long look_again_ms = 20;
   bool told = false;  // its end was told of, but whoever traces it may keep it from us
@@ -125,8 +138,9 @@ Outcome see_through(const Child& child, const Spec& spec, long deadline, Pipes* 
   drain(&out, spec.capture_limit, &outcome.truncated, 64);
   drain(&err, spec.capture_limit, &outcome.truncated, 64);
   for (Stream* s : {&out, &err}) {
-    if (s->size > 0) send_frame(s->frame, s->data, s->size);
-    free(s->data);
+    const int i = s == &err;
+    outcome.output[i] = s->data;
+    outcome.sizes[i] = s->size;
     close_end(&s->fd);
   }
   close_end(&pipes->in[1]);

@@ -14,6 +14,9 @@ struct Outcome {
   bool timed_out = false;
   bool truncated = false;
   OomKilled oom = OomKilled::no;
+  // What was captured of both streams: malloc(3).
+  char* output[2] = {};
+  size_t sizes[2] = {};
 };
 
 // By now_ms(). Nothing a child does before its exec is slow, so the limit for that is for stuck file systems and
@@ -25,9 +28,8 @@ struct Deadlines {
 Deadlines deadlines_of(const Spec& spec);
 
 // Tells of a child that has exec'ed, at once or, when it is captured, with its outcome. Waits for its end, killing its
-// process group at the deadline (0: none); sends what it wrote as frames. Without capture what
-// it wrote is in the log when this returns.
+// process group at the deadline (0: none). Without capture what it wrote is in the log when this returns.
 Outcome see_through(const Child& child, const Spec& spec, long deadline, Pipes* pipes, Log* log);
 
-// The last frames: the failure, or how it ended. Returns the launcher's exit code.
-int tell_outcome(const Spec& spec, const Failure& failure, const Child& child, const Outcome& outcome);
+// The last frames: the failure, or what it wrote and how it ended. Returns the launcher's exit code.
+int tell_outcome(const Spec& spec, const Failure& failure, const Child& child, Outcome* outcome);

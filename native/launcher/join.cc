@@ -141,7 +141,7 @@ int run_join(const Spec& spec, const Join& join, Pipes pipes, const ChildStack& 
   }
   // The reaper looks whether this was the last process, also after a start that failed.
   if (spec.poke_reaper) sys_pidfd_send_signal(PID1_FD, SIGCHLD);
-  int code = tell_outcome(spec, failure, child, outcome);
+  int code = tell_outcome(spec, failure, child, &outcome);
   let_go_of_daemon();
   log.see_through();
   return code;

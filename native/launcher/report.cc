@@ -15,32 +15,40 @@
 
 #include "spec.h"
 
-void send_frame(Frame type, const void* data, size_t size) {
-  uint32_t head[2] = {static_cast<uint32_t>(type), static_cast<uint32_t>(size)};
-  iovec parts[2] = {{head, sizeof head}, {const_cast<void*>(data), size}};
+static void send_parts(iovec* parts, size_t count) {
   msghdr message{};
   message.msg_iov = parts;
-  message.msg_iovlen = 2;
-  size_t left = sizeof head + size;
-  while (left > 0) {
+  message.msg_iovlen = count;
+  while (message.msg_iovlen > 0) {
     ssize_t n = sendmsg(CONTROL_FD, &message, MSG_NOSIGNAL);
     if (n < 0) {
       if (errno == EINTR) continue;
       return;
     }
-    left -= static_cast<size_t>(n);
-    for (size_t sent = static_cast<size_t>(n); sent > 0;) {
+    for (size_t sent = static_cast<size_t>(n); message.msg_iovlen > 0;) {
       iovec* part = message.msg_iov;
       size_t step = sent < part->iov_len ? sent : part->iov_len;
       part->iov_base = static_cast<char*>(part->iov_base) + step;
       part->iov_len -= step;
       sent -= step;
-      if (part->iov_len == 0 && message.msg_iovlen > 1) {
-        message.msg_iov++;
-        message.msg_iovlen--;
-      }
+      if (part->iov_len > 0) break;
+      message.msg_iov++;
+      message.msg_iovlen--;
     }
   }
+}
+
+void send_frames(const FrameView* frames, size_t count) {
+  uint32_t heads[frames_max][2];
+  iovec parts[2 * frames_max];
+  for (size_t i = 0; i < count; i++) {
+    const auto& [type, data, size] = frames[i];
+    heads[i][0] = static_cast<uint32_t>(type);
+    heads[i][1] = static_cast<uint32_t>(size);
+    parts[2 * i] = {heads[i], sizeof heads[i]};
+    parts[2 * i + 1] = {const_cast<void*>(data), size};
+  }
+  send_parts(parts, 2 * count);
 }
 
 void send_text(Frame type, const char* format, ...) {
@@ -51,7 +59,8 @@ void send_text(Frame type, const char* format, ...) {
   va_end(args);
   if (n < 0) return;
   size_t size = static_cast<size_t>(n);
-  send_frame(type, text, size < sizeof text ? size : sizeof text - 1);
+  FrameView frame{type, text, size < sizeof text ? size : sizeof text - 1};
+  send_frames(&frame, 1);
 }
 
 void let_go_of_daemon() {

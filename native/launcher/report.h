@@ -16,8 +16,16 @@ enum class Frame : uint32_t {
   err = 'R',       // captured stderr
 };
 
-// Sending never fails the job: a daemon that is gone reads the cgroup's attributes when it is back.
-void send_frame(Frame type, const void* data, size_t size);
+struct FrameView {
+  Frame type;
+  const void* data;
+  size_t size;
+};
+constexpr size_t frames_max = 4;
+
+// Sending never fails the job: a daemon that is gone reads the cgroup's attributes when it is back. Frames that go
+// together, frames_max at most, wake the daemon once.
+void send_frames(const FrameView* frames, size_t count);
 void send_text(Frame type, const char* format, ...) __attribute__((format(printf, 2, 3)));
 
 // All is told. The daemon sees the end of its socket, and the context is nobody's to keep.

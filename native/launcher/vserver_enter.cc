@@ -124,7 +124,7 @@ int run_vserver_enter(const Spec& spec, Pipes pipes) {
   if (failure.code && opens_private(spec)) vserver::set_cflags(spec.xid, {info_private, info_private});
   Outcome outcome;
   if (!failure.code) outcome = see_through(child, spec, deadlines.end, &pipes, &log);
-  int code = tell_outcome(spec, failure, child, outcome);
+  int code = tell_outcome(spec, failure, child, &outcome);
   let_go_of_daemon();
   log.see_through();
   return code;

@@ -126,7 +126,8 @@ int run_vserver_list(const Spec& spec) {
     send_failure(make_failure(scanned.code, scanned.call, ""));
     return 1;
   }
-  send_frame(Frame::out, text.data, text.size);
+  FrameView list{Frame::out, text.data, text.size};
+  send_frames(&list, 1);
   send_text(Frame::started, "%d", 0);
   free(text.data);
   return 0;
