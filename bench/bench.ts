@@ -23,8 +23,8 @@ const program = (name: string) => fileURLToPath(new URL(`../../build/bench/${nam
 export const truePath = program('true')
 
 /** Sends the same request again and again, one at a time; microseconds of each. By floor.c, as peers are timed. */
-export const posts = ({ daemon, stop }: Bench, turns: number, path: string, body: object): Promise<number[]> =>
-  floor(stop, 'post', turns, daemon.socket, path, JSON.stringify(body))
+export const asks = ({ daemon, stop }: Bench, turns: number, method: 'GET' | 'POST', path: string, body?: object) =>
+  floor(stop, 'ask', turns, daemon.socket, method, path, body ? JSON.stringify(body) : '')
 
 /** Runs floor.c; microseconds of each turn. */
 export async function floor(stop: AbortSignal, ...args: (string | number)[]): Promise<number[]> {

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import type { Context } from '../daemon/schemas/context.js'
 import { expect } from '../test/support/guest.js'
-import { floor, posts, truePath, type Measure } from './bench.js'
+import { asks, floor, truePath, type Measure } from './bench.js'
 import { Peers } from './peers.js'
 import { atMost, times, type Row } from './report.js'
 import { median, ratios } from './stats.js'
@@ -31,12 +31,12 @@ export const exec: Measure = async (bench) => {
     const runc = peers.runcExec()
     if (!runc) progress('exec: not installed: runc')
     progress('exec: warming up')
-    await posts(bench, WARM_UP_TURNS, `/contexts/${running}/processes`, body)
+    await asks(bench, WARM_UP_TURNS, 'POST', `/contexts/${running}/processes`, body)
     for (let round = 0; round < rounds; round++) {
       progress(`exec: round ${round + 1} of ${rounds}`)
       floors.push(await floor(stop, 'exec', TURNS, cgroup, initpid, truePath))
-      inRunning.push(await posts(bench, TURNS, `/contexts/${running}/processes`, body))
-      inEmpty.push(await posts(bench, TURNS, `/contexts/${empty}/processes`, body))
+      inRunning.push(await asks(bench, TURNS, 'POST', `/contexts/${running}/processes`, body))
+      inEmpty.push(await asks(bench, TURNS, 'POST', `/contexts/${empty}/processes`, body))
       if (runc) runcs.push(await floor(stop, 'run', RUNC_TURNS, ...runc))
     }
   } finally {

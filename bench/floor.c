@@ -4,7 +4,7 @@
 //   floor life N CGROUP PROGRAM      a cgroup in CGROUP, new namespaces, /proc, PROGRAM, all of it removed again
 //   floor exec N CGROUP PID PROGRAM  PROGRAM in CGROUP and in the namespaces of PID, its output read through pipes
 //   floor run  N PROGRAM ARG...      PROGRAM on the host: a peer, timed the same way
-//   floor post N SOCKET PATH JSON    a request to a daemon, timed the same way, by a client that costs next to nothing
+//   floor ask  N SOCKET METHOD PATH JSON   a request to a daemon, timed the same way: the client costs next to nothing
 #define _GNU_SOURCE
 #include <err.h>
 #include <fcntl.h>
@@ -133,14 +133,14 @@ static int connect_to(const char *path) {
 }
 
 // One request over a connection that is kept, and its whole answer, which must be a success.
-static void post(const char *path, const char *target, const char *json) {
+static void ask(const char *path, const char *method, const char *target, const char *json) {
   static int fd = -1;
-  static char request[4096], reply[65536];
+  static char request[4096], reply[8 << 20];
   if (fd < 0) fd = connect_to(path);
-  int size =
-      snprintf(request, sizeof request,
-               "POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n%s",
-               target, strlen(json), json);
+  char about[96] = "";
+  if (*json)
+    snprintf(about, sizeof about, "content-type: application/json\r\ncontent-length: %zu\r\n", strlen(json));
+  int size = snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nhost: localhost\r\n%s\r\n%s", method, target, about, json);
   if (size >= (int)sizeof request) errx(1, "the request is too long");
   if (send(fd, request, (size_t)size, MSG_NOSIGNAL) != size) err(1, "sending to %s", path);
   size_t had = 0, wanted = sizeof reply - 1;
@@ -154,7 +154,7 @@ static void post(const char *path, const char *target, const char *json) {
     wanted = (size_t)(body + 4 - reply) + strtoul(length + 17, NULL, 10);
     if (wanted >= sizeof reply) errx(1, "%s: an answer too long", path);
   }
-  if (strncmp(reply, "HTTP/1.1 2", 10)) errx(1, "%s", reply);
+  if (strncmp(reply, "HTTP/1.1 2", 10)) errx(1, "%.1000s", reply);
 }
 
 int main(int argc, char **argv) {
@@ -168,10 +168,10 @@ int main(int argc, char **argv) {
       join(argv[3], atoi(argv[4]), argv + 5);
     else if (!strcmp(mode, "run"))
       run(argv + 3);
-    else if (!strcmp(mode, "post") && argc > 5)
-      post(argv[3], argv[4], argv[5]);
+    else if (!strcmp(mode, "ask") && argc > 6)
+      ask(argv[3], argv[4], argv[5], argv[6]);
     else
-      errx(2, "life N CGROUP PROGRAM | exec N CGROUP PID PROGRAM | run N PROGRAM ARG... | post N SOCKET PATH JSON");
+      errx(2, "life N CGROUP PROGRAM | exec N CGROUP PID PROGRAM | run N PROGRAM ARG... | ask N SOCKET METHOD PATH JSON");
     // fork copies what stdio has not written yet; out it goes before the next turn.
     printf("%.1f\n", now_us() - start);
     fflush(stdout);

@@ -1,7 +1,7 @@
 /** (b) One whole life of a context that runs a static `true`, against the kernel's own price and other tools. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { floor, posts, truePath, type Measure } from './bench.js'
+import { asks, floor, truePath, type Measure } from './bench.js'
 import { Peers } from './peers.js'
 import { atMost, times, type Row } from './report.js'
 import { median, ratios } from './stats.js'
@@ -36,11 +36,11 @@ export const life: Measure = async (bench) => {
   const theirs = new Map<Peer, number[][]>()
   try {
     progress('life: warming up')
-    await posts(bench, WARM_UP_TURNS, '/contexts?wait', body)
+    await asks(bench, WARM_UP_TURNS, 'POST', '/contexts?wait', body)
     for (let round = 0; round < rounds; round++) {
       progress(`life: round ${round + 1} of ${rounds}`)
       floors.push(await floor(stop, 'life', TURNS, cgroup, truePath))
-      ours.push(await posts(bench, TURNS, '/contexts?wait', body))
+      ours.push(await asks(bench, TURNS, 'POST', '/contexts?wait', body))
       for (const tool of tools) {
         if (!tool.command) continue
         const times = await floor(stop, 'run', tool.turns, ...tool.command)

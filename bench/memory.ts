@@ -1,7 +1,7 @@
 /** (d) What the daemon and idle contexts hold, and how long a list of them takes. */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Measure } from './bench.js'
+import { asks, type Measure } from './bench.js'
 import { Client } from './client.js'
 import { atMost, times, type Row } from './report.js'
 import { median } from './stats.js'
@@ -33,7 +33,8 @@ const shimOf = (pid: number) => Number(/^PPid:\s+(\d+)$/m.exec(readFileSync(`/pr
 const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
 const kibText = (value: number) => `${value.toFixed(1)} KiB`
 
-export const memory: Measure = async ({ daemon, stop, progress }) => {
+export const memory: Measure = async (bench) => {
+  const { daemon, stop, progress } = bench
   const client = new Client(daemon.socket, stop, 16)
   const rows: Row[] = []
   const addRss = (what: string, budget: number) => {
@@ -47,8 +48,8 @@ export const memory: Measure = async ({ daemon, stop, progress }) => {
   const lists = async (what: string) => {
     for (const [count, budget] of LIST_BUDGETS_MS) {
       const path = `/contexts?after=2999&limit=${count}`
-      const [first = NaN] = await client.timed(1, 'GET', path)
-      const warm = await client.timed(WARM_LISTS, 'GET', path)
+      const [first = NaN] = await asks(bench, 1, 'GET', path)
+      const warm = await asks(bench, WARM_LISTS, 'GET', path)
       const row = (which: string, times_: number[]): Row => ({
         what: `GET /contexts, ${count} ${what}, ${which}`,
         ours: times([times_]),
