@@ -94,9 +94,12 @@ export class Readers {
     setImmediate(this.#deliver)
   }
 
-  /** Every stream ends, for the daemon does. */
+  /** Every stream ends, for the daemon does, after all that its reader takes: no later daemon has it. */
   end(): void {
-    for (const reader of this.#readers) reader.end()
+    for (const reader of this.#readers) {
+      while (reader.isBehind(this.history) && reader.deliver(this.history, this.#beats));
+      reader.end()
+    }
   }
 
   /** What all readers at this place get next. */

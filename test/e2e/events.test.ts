@@ -97,6 +97,23 @@ void t.test(
   }
 )
 
+void t.test('a stop delivers what has happened before it', async (t) => {
+  const daemon = await TestDaemon.start('memory')
+  t.teardown(() => daemon.cleanUp())
+  expect(201, await daemon.post('/contexts', { xid: 100 }))
+  const readers = await Promise.all(Array.from({ length: 20 }, () => readerOf(t, daemon)))
+  const names = Array.from({ length: 30 }, (_, index) => `name-${index}`)
+  for (const nodename of names) expect(200, await daemon.patch('/contexts/100/uname', { nodename }))
+  await daemon.stop()
+  for (const reader of readers) {
+    await until('the end', () => reader.ended)
+    t.same(
+      reader.events.map(({ data }) => data.value),
+      names
+    )
+  }
+})
+
 void t.test('an event is there before its answer, and its audit record before it', async (t) => {
   const daemon = await daemonOf(t)
   const reader = await readerOf(t, daemon)
