@@ -4,7 +4,7 @@
  * context or nothing, and nothing is left of what was not done.
  */
 import { existsSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { isPopulated } from '../../daemon/drivers/namespaces/cgroups.js'
 import type { Context } from '../../daemon/schemas/context.js'
@@ -12,9 +12,9 @@ import { contextd } from '../support/command.js'
 import { TestDaemon, type Reply } from '../support/daemon.js'
 import { expect, Guest } from '../support/guest.js'
 import { buildKiller, Killer } from '../support/kill-at.js'
-import { commOf, descendantsOf, heldNamespaces, ownProcessesOf, processesOf } from '../support/leftovers.js'
+import { commOf, descendantsOf, heldNamespaces, mountsOf, processesOf, strangersAmong } from '../support/leftovers.js'
 import { until } from '../support/poll.js'
-import { childrenOf, isAlive, mountsOfHost, needsRoot, statusField } from '../support/proc.js'
+import { childrenOf, isAlive, needsRoot, statusField } from '../support/proc.js'
 
 const xid = 100
 const path = `/contexts/${xid}`
@@ -73,19 +73,12 @@ async function isMadeAgain(t: Test, daemon: TestDaemon): Promise<void> {
 
 /** Nothing is there but the daemon. */
 async function isClean(t: Test, daemon: TestDaemon): Promise<void> {
-  const root = basename(daemon.cgroupRoot ?? '')
   t.notOk(existsSync(join(daemon.cgroupRoot ?? '', 'contexts', String(xid))), 'no cgroup is left')
-  const holders = () => {
-    const own = ownProcessesOf(daemon.pid)
-    return processesOf(root).flatMap((pid) => (own.includes(Number(pid)) ? [] : [commOf(pid)]))
-  }
+  const holders = () => strangersAmong(processesOf(daemon), daemon.pid)
   await until('nobody is in a cgroup, or holds or locks one', () => holders().length === 0).catch(() => {
     t.same(holders(), [], 'nobody is in a cgroup, or holds or locks one')
   })
-  t.notOk(
-    mountsOfHost().some((line) => line.includes(root) || line.includes(daemon.directory)),
-    'no mount is left'
-  )
+  t.same(mountsOf(daemon), [], 'no mount is left')
   t.same([daemon.pid, ...descendantsOf(daemon.pid)].flatMap(heldNamespaces), [], 'no namespace is left')
 }
 

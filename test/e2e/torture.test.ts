@@ -3,7 +3,7 @@
  * nothing is left of what was not. TORTURE_ROUNDS and TORTURE_SEED say how often, and from where on.
  */
 import { readdirSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { isPopulated } from '../../daemon/drivers/namespaces/cgroups.js'
@@ -12,17 +12,17 @@ import { TestDaemon, type Reply } from '../support/daemon.js'
 import { expect } from '../support/guest.js'
 import {
   allPids,
-  commOf,
   descendantsOf,
   heldNamespaces,
   identityOf,
   linksIn,
-  ownProcessesOf,
-  processesOf
+  mountsOf,
+  processesOf,
+  strangersAmong
 } from '../support/leftovers.js'
 import { Ledger } from '../support/ledger.js'
 import { until } from '../support/poll.js'
-import { childrenOf, descriptorsOf, isAlive, isIdle, mountsOfHost, needsRoot } from '../support/proc.js'
+import { childrenOf, descriptorsOf, isAlive, isIdle, needsRoot } from '../support/proc.js'
 import { Random } from '../support/random.js'
 
 const ROUNDS = Number(process.env.TORTURE_ROUNDS ?? 30)
@@ -144,8 +144,7 @@ async function isUsable(t: Test, daemon: TestDaemon): Promise<void> {
 
 /** Of what was there before, the daemon's own processes apart, nothing is. */
 async function isClean(t: Test, daemon: TestDaemon, before: Set<string>, descriptors: number): Promise<void> {
-  const root = basename(daemon.cgroupRoot ?? '')
-  for (const identity of processesOf(root).map(identityOf)) if (identity) before.add(identity)
+  for (const identity of processesOf(daemon).map(identityOf)) if (identity) before.add(identity)
   const gone = await Promise.all(
     (await allContexts(daemon)).map(({ xid }) => send(daemon, 'DELETE', `/contexts/${xid}?grace=0`))
   )
@@ -156,24 +155,21 @@ async function isClean(t: Test, daemon: TestDaemon, before: Set<string>, descrip
     [],
     'no cgroup is left'
   )
-  const notOurs = (pids: string[]) => {
-    const own = ownProcessesOf(daemon.pid)
-    return pids.filter((pid) => !own.includes(Number(pid))).map((pid) => `${pid} ${commOf(pid)}`)
-  }
-  const left = () => notOurs(allPids().filter((pid) => before.has(identityOf(pid) ?? '')))
+  const left = () =>
+    strangersAmong(
+      allPids().filter((pid) => before.has(identityOf(pid) ?? '')),
+      daemon.pid
+    )
   await until('no process is left', () => left().length === 0).catch((error: unknown) => {
     t.same(left(), [], String(error))
   })
   const [zygote = 0] = childrenOf(daemon.pid)
   await until('the zygote has nothing but launchers to be', () => isIdle(zygote))
-  const holders = () => notOurs(processesOf(root))
+  const holders = () => strangersAmong(processesOf(daemon), daemon.pid)
   await until('nobody holds a cgroup', () => holders().length === 0).catch((error: unknown) => {
     t.same(holders(), [], String(error))
   })
-  t.notOk(
-    mountsOfHost().some((line) => line.includes(root) || line.includes(daemon.directory)),
-    'no mount is left'
-  )
+  t.same(mountsOf(daemon), [], 'no mount is left')
   // With the processes gone, only descriptors and mounts could keep their namespaces.
   t.same([daemon.pid, ...descendantsOf(daemon.pid)].flatMap(heldNamespaces), [], 'no namespace is left')
   await until('no descriptor is left', () => descriptorsOf(daemon.pid).length <= descriptors).catch(

@@ -1,7 +1,8 @@
 /** What a killed daemon may leave behind on the host. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { join } from 'node:path'
-import { childrenOf, isIdle } from './proc.js'
+import { basename, join } from 'node:path'
+import type { TestDaemon } from './daemon.js'
+import { childrenOf, isIdle, mountsOfHost } from './proc.js'
 
 function read(path: string): string {
   try {
@@ -41,15 +42,24 @@ export function heldNamespaces(pid: number): string[] {
   )
 }
 
-/** A daemon, its zygote, and the launchers that this keeps ready: none of them while others are at work. */
-export const ownProcessesOf = (daemon: number): number[] => [
-  daemon,
-  ...childrenOf(daemon).flatMap((zygote) => [zygote, ...(isIdle(zygote) ? childrenOf(zygote) : [])])
-]
+/** Those that are not the daemon, its zygote, or launchers that this keeps ready while none is at work; pid and name. */
+export function strangersAmong(pids: string[], daemon: number): string[] {
+  const own = [
+    daemon,
+    ...childrenOf(daemon).flatMap((zygote) => [zygote, ...(isIdle(zygote) ? childrenOf(zygote) : [])])
+  ]
+  return pids.filter((pid) => !own.includes(Number(pid))).map((pid) => `${pid} ${commOf(pid)}`)
+}
 
 /** Processes in, or with a descriptor of, the cgroups of a daemon. */
-export const processesOf = (root: string) =>
-  allPids().filter(
+export function processesOf({ cgroupRoot = '' }: TestDaemon): string[] {
+  const root = basename(cgroupRoot)
+  return allPids().filter(
     (pid) =>
       read(`/proc/${pid}/cgroup`).includes(root) || linksIn(`/proc/${pid}/fd`).some((target) => target.includes(root))
   )
+}
+
+/** Mounts of the host that have to do with a daemon. */
+export const mountsOf = ({ cgroupRoot = '', directory }: TestDaemon): string[] =>
+  mountsOfHost().filter((line) => line.includes(basename(cgroupRoot)) || line.includes(directory))
