@@ -133,6 +133,7 @@ int run_join(const Spec& spec, const Join& join, Pipes pipes, const ChildStack& 
   Child child;
   Log log(spec, &pipes);
   Failure failure = start(spec, join, stack, &pipes, deadlines.exec, &child);
+  close_child_ends(&pipes);  // when no child was made, they are open still, and the log would never end
   Outcome outcome;
   if (!failure.code) {
     outcome = see_through(child, spec, deadlines.end, &pipes, &log);

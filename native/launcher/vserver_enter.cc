@@ -122,6 +122,7 @@ int run_vserver_enter(const Spec& spec, Pipes pipes) {
   Log log(spec, &pipes);
   Failure failure = start(spec, &pipes, deadlines.exec, &child);
   if (failure.code && opens_private(spec)) vserver::set_cflags(spec.xid, {info_private, info_private});
+  close_child_ends(&pipes);  // when no child was made, they are open still, and the log would never end
   Outcome outcome;
   if (!failure.code) outcome = see_through(child, spec, deadlines.end, &pipes, &log);
   int code = tell_outcome(spec, failure, child, &outcome);

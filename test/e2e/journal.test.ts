@@ -8,7 +8,7 @@ import { TestDaemon } from '../support/daemon.js'
 import { guestOf } from '../support/guest.js'
 import { FakeJournal } from '../support/journal.js'
 import { until } from '../support/poll.js'
-import { isAlive, needsRoot } from '../support/proc.js'
+import { descriptorsOf, isAlive, needsRoot } from '../support/proc.js'
 
 t.setTimeout(0) // the runner has a limit for the file
 
@@ -80,7 +80,8 @@ for (const driver of ['namespaces', 'vserver'] as const) {
     )
     // ls has one of its own.
     t.equal((await guest.shell('ls /proc/self/fd')).stdout, '0\n1\n2\n3\n', 'no process has more than its own output')
-    t.same(readdirSync(`/proc/${await guest.start(['/bin/sleep', '1000'])}/fd`), ['0', '1', '2'])
+    const pid = await guest.start(['/bin/sleep', '1000'])
+    await until('the loader is done, and there are three', () => descriptorsOf(pid).join(' ') === '0 1 2')
     t.notOk(readdirSync(daemon.directory).includes('log'), 'nor is there a file')
   })
 
