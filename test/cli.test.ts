@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { version } from '../daemon/version.js'
-import { contextd, curl, serving } from './support/command.js'
+import { contextd, curl, end, serving } from './support/command.js'
 import { mainPath } from './support/daemon.js'
 import { until } from './support/poll.js'
 
@@ -101,7 +101,7 @@ async function servesAt(
   cwd?: string
 ): Promise<void> {
   const daemon = serving(args, { env: bare(env), ...(cwd !== undefined && { cwd }) })
-  t.teardown(() => daemon.kill('SIGKILL'))
+  t.teardown(() => end(daemon, 'SIGKILL'))
   await until(`${socket} answers: ${daemon.output()}`, async () => {
     if (daemon.exitCode !== null) throw new Error(daemon.output())
     return existsSync(socket) && (await curl(socket, 'GET', '/health').catch(() => undefined))?.status === 200
@@ -152,7 +152,7 @@ void t.test('--dev serves ./run/contextd.sock and prints curl lines that work as
   const directory = folder(t)
   const args = [mainPath, 'serve', '--dev', '--driver', 'memory']
   const daemon = spawn(process.execPath, args, { cwd: directory, env: bare(), stdio: ['ignore', 'pipe', 'ignore'] })
-  t.teardown(() => daemon.kill('SIGKILL'))
+  t.teardown(() => end(daemon, 'SIGKILL'))
   let printed = ''
   daemon.stdout.setEncoding('utf8').on('data', (text: string) => {
     printed += text

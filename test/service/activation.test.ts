@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { curl, run } from '../support/command.js'
+import { curl, end, run } from '../support/command.js'
 import { mainPath } from '../support/daemon.js'
 import { until } from '../support/poll.js'
 
@@ -27,7 +27,7 @@ while (defined recv($s, my $m, 65536, 0)) { print "$m\\n.\\n" }`
 
 async function manager(t: Test, address: string): Promise<() => string[]> {
   const child = spawn('perl', ['-e', listener, address], { stdio: ['ignore', 'pipe', 'inherit'] })
-  t.teardown(() => child.kill())
+  t.teardown(() => end(child))
   let text = ''
   child.stdout.setEncoding('utf8').on('data', (part: string) => {
     text += part
@@ -60,7 +60,7 @@ function start(t: Test, env: NodeJS.ProcessEnv): Started {
   child.stderr.setEncoding('utf8').on('data', (part: string) => {
     text += part
   })
-  t.teardown(() => child.kill('SIGKILL'))
+  t.teardown(() => end(child, 'SIGKILL'))
   return { child, output: () => text, ended: once(child, 'exit'), socket }
 }
 
@@ -90,7 +90,7 @@ void t.test('passed sockets are served, all of them, and listen on when the daem
   const child = spawn('perl', ['-e', activator, paths.join(':'), process.execPath, mainPath, ...serve], {
     stdio: ['ignore', 'pipe', 'ignore']
   })
-  t.teardown(() => child.kill())
+  t.teardown(() => end(child))
   let said = ''
   child.stdout.setEncoding('utf8').on('data', (part: string) => {
     said += part

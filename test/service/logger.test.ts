@@ -4,7 +4,7 @@ import { fstatSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { folder } from '../audit/support.js'
-import { curl, serving } from '../support/command.js'
+import { curl, end, serving } from '../support/command.js'
 import { mainPath, TestDaemon } from '../support/daemon.js'
 import { until } from '../support/poll.js'
 
@@ -49,7 +49,7 @@ void t.test('lines that go to the journal begin with their priority', async (t) 
     [mainPath, 'serve', '--driver', 'memory', '--socket', socket, '--audit-log', join(directory, 'audit.log')],
     { stdio: ['ignore', 'ignore', fd], env: { ...process.env, JOURNAL_STREAM: `${dev}:${ino}` } }
   )
-  t.teardown(() => daemon.kill())
+  t.teardown(() => end(daemon))
   const written = () => readFileSync(path, 'utf8').trimEnd().split('\n')
   await until('it has started', () => written().length >= 2)
   t.match(written()[0], /^<6>\{"level":"info",.*"msg":"listening"\}$/)
@@ -67,7 +67,7 @@ void t.test('elsewhere they do not, whatever the environment says', async (t) =>
     join(directory, 'audit.log')
   ]
   const daemon = serving(args, { env: { ...process.env, JOURNAL_STREAM: '1:2' } })
-  t.teardown(() => daemon.kill())
+  t.teardown(() => end(daemon))
   await until('it has started', () => daemon.output().includes('listening'))
   t.match(daemon.output(), /^\{"level":"info"/)
 })
@@ -77,7 +77,7 @@ void t.test('on a terminal they are for people', async (t) => {
   const socket = join(directory, 'socket')
   const command = `exec ${process.execPath} ${mainPath} serve --driver memory --socket ${socket} --audit-log ${directory}/audit.log`
   const terminal = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['ignore', 'pipe', 'inherit'] })
-  t.teardown(() => terminal.kill())
+  t.teardown(() => end(terminal))
   let shown = ''
   terminal.stdout.setEncoding('utf8').on('data', (text: string) => (shown += text))
   await until('it has started', () => shown.includes('memory driver'))
@@ -93,7 +93,7 @@ void t.test('a reader of the log that is stuck stops no request', async (t) => {
   const daemon = spawn(process.execPath, [mainPath, ...args, '--log-level', 'debug'], {
     stdio: ['ignore', 'ignore', 'pipe']
   })
-  t.teardown(() => daemon.kill('SIGKILL'))
+  t.teardown(() => end(daemon, 'SIGKILL'))
   daemon.stderr.pause() // a pipe has room for 64 KiB
   await until('it answers', async () => (await curl(socket, 'GET', '/health').catch(() => undefined))?.status === 200)
   const path = `/contexts/100?${'x'.repeat(3000)}`

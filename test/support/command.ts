@@ -1,5 +1,6 @@
 /** Commands run to their end: the built contextd, curl, and whatever else a test calls. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { mainPath } from './daemon.js'
 
 export interface Finished {
@@ -40,6 +41,14 @@ export function serving(args: string[], options: RunOptions = {}): ChildProcess 
     text += part
   })
   return Object.assign(child, { output: () => text })
+}
+
+/** Ends a process that a test left running, and waits until it is gone with all that it does at its end. */
+export async function end(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const exited = once(child, 'exit')
+  child.kill(signal)
+  await exited
 }
 
 export interface CurlReply {
