@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8'
 import { readConfig, serveHelp, UsageError } from './config.js'
-import { version } from './version.js'
+import { version } from './package.js'
 
 const help = `contextd ${version}: guest contexts over REST on a Unix socket
 

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { FlagsData, Stat } from './driver.js'
+import { nativeFolder } from '../package.js'
 import { CallError } from './errors.js'
 
 export interface PeerCredentials {
@@ -151,12 +152,10 @@ function rethrown<F extends (...args: never[]) => unknown>(call: F): F {
   }) as F
 }
 
-const folder = new URL('../../native/', import.meta.url)
-
 /** The launcher's path on disk. */
-export const launcherPath = fileURLToPath(new URL('contextd-launcher', folder))
+export const launcherPath = fileURLToPath(new URL('contextd-launcher', nativeFolder))
 
-const addon = createRequire(import.meta.url)(fileURLToPath(new URL('contextd.node', folder))) as Addon & {
+const addon = createRequire(import.meta.url)(fileURLToPath(new URL('contextd.node', nativeFolder))) as Addon & {
   vserver: Vserver
   protocol: number
 }

@@ -5,7 +5,7 @@ import { slotKinds, type AllSlots } from '../admission/slots.js'
 import type { AuditLog } from '../audit/log.js'
 import type { Driver } from '../drivers/driver.js'
 import type { Events } from '../events/events.js'
-import { version } from '../version.js'
+import { version } from '../package.js'
 import { CallCounts } from './calls.js'
 import { RequestDurations } from './durations.js'
 

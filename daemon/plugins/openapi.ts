@@ -1,7 +1,7 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
-import { version } from '../version.js'
+import { version } from '../package.js'
 
 /** The document is made of the routes' own schemas; /docs shows it. Before the routes. */
 export async function addOpenapi(app: FastifyInstance): Promise<void> {

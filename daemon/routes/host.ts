@@ -4,7 +4,7 @@ import { ref } from '../schemas/common.js'
 import { Health, Home, Ready, Version, Vocabulary } from '../schemas/host.js'
 import { problems } from '../schemas/problem.js'
 import { vocabularyOf } from '../contexts/vocabulary.js'
-import { version } from '../version.js'
+import { version } from '../package.js'
 import { stoppingRefusal, type App, type Resources } from './types.js'
 
 const tags = ['daemon']

@@ -1,6 +1,7 @@
 /** The conformance suite: what each call means, whatever the driver. It asks /vocabulary, never the driver's name. */
 import t from 'tap'
 import { TestDaemon, type StartOptions } from '../support/daemon.js'
+import { FILE_LIMIT_MS } from '../support/poll.js'
 import { convergence } from './cases/convergence.js'
 import { creation } from './cases/creation.js'
 import { init } from './cases/init.js'
@@ -49,8 +50,7 @@ export interface Tally {
  */
 export async function conformance(driver: string, skip?: string, start: StartOptions = {}): Promise<Tally> {
   const tally: Tally = { passed: 0, failed: 0, skipped: skip === undefined ? 0 : 1 }
-  // Each test has its own time limit, all of them together have none.
-  t.setTimeout(0)
+  t.setTimeout(FILE_LIMIT_MS) // each test has its own
   const options = { timeout: 0, ...(skip !== undefined && { skip }) }
   const suite = await t.test(`conformance of the ${driver} driver`, options, async (t) => {
     const daemon = await TestDaemon.start(driver, start)

@@ -6,7 +6,7 @@ import { basename, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { TestDaemon } from '../support/daemon.js'
 import { guestOf, type Guest } from '../support/guest.js'
-import { until } from '../support/poll.js'
+import { FILE_LIMIT_MS, until } from '../support/poll.js'
 import { childrenOf, isAlive, needsRoot, pidsInCgroup } from '../support/proc.js'
 import { onRealDrivers } from '../support/real.js'
 
@@ -39,7 +39,7 @@ void t.test('a socket that a guest can see does not serve it', needsRoot(), asyn
   })
 })
 
-t.setTimeout(0)
+t.setTimeout(FILE_LIMIT_MS)
 
 onRealDrivers((test, daemon, driver) => {
   test('processes whose names are no text are listed, and the answer is JSON', async (t) => {

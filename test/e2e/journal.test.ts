@@ -7,10 +7,10 @@ import { contextd } from '../support/command.js'
 import { TestDaemon } from '../support/daemon.js'
 import { guestOf } from '../support/guest.js'
 import { FakeJournal } from '../support/journal.js'
-import { until } from '../support/poll.js'
+import { FILE_LIMIT_MS, until } from '../support/poll.js'
 import { descriptorsOf, isAlive, needsRoot } from '../support/proc.js'
 
-t.setTimeout(0) // the runner has a limit for the file
+t.setTimeout(FILE_LIMIT_MS)
 
 const sleeping = { flags: ['PERSISTENT'], init: { argv: ['/bin/sleep', '1000'] } }
 const shell = (script: string) => ['/bin/sh', '-c', script]

@@ -13,7 +13,7 @@ import { TestDaemon, type Reply } from '../support/daemon.js'
 import { expect, Guest } from '../support/guest.js'
 import { buildKiller, Killer } from '../support/kill-at.js'
 import { commOf, descendantsOf, heldNamespaces, mountsOf, processesOf, strangersAmong } from '../support/leftovers.js'
-import { until } from '../support/poll.js'
+import { FILE_LIMIT_MS, until } from '../support/poll.js'
 import { childrenOf, isAlive, needsRoot, statusField } from '../support/proc.js'
 
 const xid = 100
@@ -188,4 +188,4 @@ for (const [name, operation] of Object.entries(operations))
         t.equal((await contextd(['audit', 'verify', daemon.auditLog])).code, 0, 'the audit log is whole')
       }
     )
-t.setTimeout(600_000)
+t.setTimeout(FILE_LIMIT_MS)

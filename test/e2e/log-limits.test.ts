@@ -7,11 +7,11 @@ import t, { type Test } from 'tap'
 import { TestDaemon } from '../support/daemon.js'
 import { guestOf } from '../support/guest.js'
 import { Follower, hasLine, logOf, stored } from '../support/log.js'
-import { until } from '../support/poll.js'
+import { FILE_LIMIT_MS, until } from '../support/poll.js'
 import { isAlive, needsRoot } from '../support/proc.js'
 import type { RealDriver } from '../support/real.js'
 
-t.setTimeout(0) // so much output takes its time; the runner has a limit for the file
+t.setTimeout(FILE_LIMIT_MS)
 
 const sleeping = { flags: ['PERSISTENT'], init: { argv: ['/bin/sleep', '1000'] } }
 const shell = (script: string) => ({ argv: ['/bin/sh', '-c', script] })

@@ -6,10 +6,10 @@ import type { Context } from '../../daemon/schemas/context.js'
 import { contextd } from '../support/command.js'
 import { TestDaemon } from '../support/daemon.js'
 import { guestOf } from '../support/guest.js'
-import { until } from '../support/poll.js'
+import { FILE_LIMIT_MS, until } from '../support/poll.js'
 import { isAlive, needsRoot } from '../support/proc.js'
 
-t.setTimeout(600_000) // every daemon takes its time to start
+t.setTimeout(FILE_LIMIT_MS)
 
 const sleep = ['/bin/sleep', '1000']
 

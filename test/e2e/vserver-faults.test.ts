@@ -9,10 +9,10 @@ import type { Context, ExitReport } from '../../daemon/schemas/context.js'
 import type { Problem } from '../../daemon/schemas/problem.js'
 import { TestDaemon, type Reply } from '../support/daemon.js'
 import { expect, Guest } from '../support/guest.js'
-import { until } from '../support/poll.js'
+import { FILE_LIMIT_MS, until } from '../support/poll.js'
 import { descriptorsOf, isIdle, needsRoot } from '../support/proc.js'
 
-t.setTimeout(0) // every daemon takes its time to start; the runner has a limit for the file
+t.setTimeout(FILE_LIMIT_MS)
 
 const XID = 100
 const statuses: Record<string, number> = { EAGAIN: 503, ENOMEM: 503, EPERM: 403, EFAULT: 409, EINVAL: 422 }

@@ -10,11 +10,11 @@ import { contextd, run } from '../support/command.js'
 import { TestDaemon } from '../support/daemon.js'
 import { rerunEmulated } from '../support/emulator.js'
 import { expect, Guest, guestOf } from '../support/guest.js'
-import { until } from '../support/poll.js'
+import { FILE_LIMIT_MS, until } from '../support/poll.js'
 import { needsRoot } from '../support/proc.js'
 import { guestRoot } from '../support/root.js'
 
-t.setTimeout(600_000) // every daemon takes its time to start
+t.setTimeout(FILE_LIMIT_MS)
 
 if (!needsRoot().skip) rerunEmulated(import.meta.url)
 

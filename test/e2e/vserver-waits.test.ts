@@ -8,10 +8,10 @@ import type { ExitReport } from '../../daemon/schemas/context.js'
 import { curl } from '../support/command.js'
 import { TestDaemon, type Reply } from '../support/daemon.js'
 import { expect, guestOf } from '../support/guest.js'
-import { until } from '../support/poll.js'
+import { FILE_LIMIT_MS, until } from '../support/poll.js'
 import { needsRoot } from '../support/proc.js'
 
-t.setTimeout(0) // so many contexts take their time; the runner has a limit for the file
+t.setTimeout(FILE_LIMIT_MS)
 
 const sleep = { init: { argv: ['/bin/sleep', '1000'] } }
 const persistent = { ...sleep, flags: ['PERSISTENT'] }

@@ -5,6 +5,12 @@ const STEP_MS = 10
 const PATIENCE_MS = 60_000
 
 /**
+ * For all tests of a file, of which some take long. Not 0, which lifts the runner's limit too: what hangs would hang
+ * the run, and not be named.
+ */
+export const FILE_LIMIT_MS = 600_000
+
+/**
  * Looks again and again until there is something to see, and returns it.
  * @param what for the message when it never comes
  */

@@ -1,6 +1,7 @@
 /** The drivers that run real processes here. */
 import t, { type Test } from 'tap'
 import { TestDaemon } from './daemon.js'
+import { FILE_LIMIT_MS } from './poll.js'
 import { needsRoot } from './proc.js'
 
 const realDrivers = { namespaces: {}, vserver: { emulator: [] } }
@@ -14,7 +15,7 @@ export function onRealDrivers(
     driver: RealDriver
   ) => void
 ): void {
-  t.setTimeout(0) // every daemon takes its time to start; the runner has a limit for the file
+  t.setTimeout(FILE_LIMIT_MS)
   for (const [driver, start] of Object.entries(realDrivers) as [RealDriver, object][])
     void t.test(driver, needsRoot(), async (t) => {
       t.setTimeout(0)
