@@ -194,8 +194,6 @@ void shed_inheritance() {
     constexpr rlimit nothing{0, 0};
     setrlimit(resource, &nothing);
   }
-  // A keyring of its own: the daemon's may hold keys. ENOSYS where the kernel has none.
-  syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
   int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (score >= 0) {
     ssize_t ignored = write(score, "0", 1);  // lowering it may need CAP_SYS_RESOURCE, raising it does not
@@ -203,6 +201,8 @@ void shed_inheritance() {
     close(score);
   }
 }
+
+void take_own_keyring() { syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr); }
 
 Failed check_command(const Spec& spec) {
   if (chdir(spec.cwd) < 0) return {errno, "chdir", spec.cwd};

@@ -42,6 +42,7 @@ int close_from(int first, bool at_exec);
 // Closes what a launcher has of the daemon and the host's: CONTROL_FD to LAST_FD.
 void close_host_descriptors();
 
-// What a daemon has or was given is not for its guests: priority and the limit of it, of descriptors, OOM score,
-// session keyring.
+// What a daemon has or was given is not for its guests: priority and the limit of it, of descriptors, OOM score.
 void shed_inheritance();
+// A session keyring of its own for each context: the daemon's may hold keys. Some kernels have none.
+void take_own_keyring();

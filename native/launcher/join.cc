@@ -42,7 +42,7 @@ struct Joining {
   use_as_stdio(pipes);
   Failed failed;
   if (spec.ignore_nice) failed = ignore_negative_nice(spec.bcaps & cap_sys_nice);
-  if (!failed.code) failed = refuse_user_namespaces(spec.bcaps & cap_sys_admin);
+  if (!failed.code) failed = refuse_guests_calls(spec.bcaps & cap_sys_admin);
   if (!failed.code) failed = drop_privileges(spec);
   if (failed.code) fail(pipe_fd, failed);
   // The child must not be able to change what it is said to be: the page stays with this process and its parent.

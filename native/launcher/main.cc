@@ -33,31 +33,45 @@
 
 namespace {
 
-// Carries out the one order that comes on CONTROL_FD. Returns the exit code.
-int run_launcher(const Wanted& wanted) {
-  prctl(PR_SET_NAME, "contextd-shim");
-  shed_inheritance();  // here and not in the zygote: each context gets a keyring of its own
-  // Getting ready is for later; whoever carries out an order now goes first.
-  int nice_value = getpriority(PRIO_PROCESS, 0);
-  setpriority(PRIO_PROCESS, 0, nice_value + 5);
+// Getting ready is for later; whoever carries out an order now goes first. Returns the usual priority.
+sched_param lower_priority() {
+  constexpr int lower_nice = 5;
+  setpriority(PRIO_PROCESS, 0, lower_nice);
   sched_param usual{};
-  bool is_real_time = sched_getparam(0, &usual) == 0 && usual.sched_priority > 1;
+  if (sched_getparam(0, &usual) < 0 || usual.sched_priority <= 1) return {};
   sched_param lower{usual.sched_priority - 1};
-  if (is_real_time) sched_setparam(0, &lower);
+  sched_setparam(0, &lower);
+  return usual;
+}
+
+void restore_priority(const sched_param& usual) {
+  setpriority(PRIO_PROCESS, 0, 0);
+  if (usual.sched_priority > 0) sched_setparam(0, &usual);
+}
+
+// What launchers have from the zygote.
+struct Inherited {
+  Failed unfiltered;
+  sched_param usual;
+  int host_list;  // of GuestMounts
+};
+
+// Carries out the one order that comes on CONTROL_FD. Returns the exit code.
+int run_launcher(const Wanted& wanted, const Inherited& inherited) {
+  const auto& [unfiltered, usual, host_list] = inherited;
+  prctl(PR_SET_NAME, "contextd-shim");
+  take_own_keyring();
   GuestMounts mounts;
-  if (wanted.kind == Kind::shim) mounts = prepare_mounts();
+  if (wanted.kind == Kind::shim) mounts = prepare_mounts(host_list);
   int no_door = wanted.kind == Kind::shim ? make_door() : 0;
   Join join;
   if (wanted.kind == Kind::join) join = prepare_join();
   ChildStack stack;
   if (wanted.kind != Kind::plain) stack = prepare_child_stack();
   Failed uncut = cut_bounding_set(wanted.bcaps);
-  note_oom_kills();
   Pipes pipes;
   int no_pipes = make_output_pipes(&pipes);
-  Failed unfiltered = refuse_system_calls();
-  setpriority(PRIO_PROCESS, 0, nice_value);
-  if (is_real_time) sched_setparam(0, &usual);
+  restore_priority(usual);
 
   char* buffer = nullptr;
   SpecHeader header{};
@@ -113,14 +127,21 @@ int run_zygote() {
   prctl(PR_SET_NAME, "contextd-zygote");
   // Launchers are nobody's to wait for: the kernel clears them away (sigaction(2), SA_NOCLDWAIT).
   signal(SIGCHLD, SIG_IGN);
+  shed_inheritance();
+  Inherited inherited{refuse_system_calls(), lower_priority(), -1};
   Wanted wanted;
   for (int socket; (socket = receive_socket(&wanted)) >= 0; close(socket)) {
-    if (fork() != 0) continue;  // out of memory: the daemon sees the end of its socket
+    note_oom_kills();
+    inherited.host_list = wanted.kind == Kind::shim ? look_at_host_mounts() : -1;
+    pid_t pid = fork();  // out of memory: the daemon sees the end of its socket
+    if (pid != 0 && inherited.host_list >= 0) close(inherited.host_list);
+    if (pid != 0) continue;
+    close_host_watch();
     signal(SIGCHLD, SIG_DFL);
     dup3(socket, CONTROL_FD, O_CLOEXEC);
     close(socket);
     setsid();
-    _exit(run_launcher(wanted));
+    _exit(run_launcher(wanted, inherited));
   }
   return 0;
 }

@@ -9,6 +9,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 #include <cerrno>
+#include <cstdlib>
+#include <cstring>
 #include <initializer_list>
 
 #include "guest_files.h"
@@ -24,6 +26,32 @@ constexpr unsigned no_programs = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_AT
 constexpr int most_rebuilds = 20;
 
 Failed last_error(const char* call, const char* detail) { return {errno, call, detail}; }
+
+int open_mount_list() { return openat(PROC_FD, "self/mountinfo", O_RDONLY | O_CLOEXEC); }
+
+bool has_changed(int mount_list) {
+  pollfd list{mount_list, POLLPRI, 0};
+  return poll(&list, 1, 0) != 0;
+}
+
+// What the zygote has seen of the host's mounts. Launchers are copies of it.
+struct Host {
+  int watch = -1;
+  char* cgroups = nullptr;  // paths, each with its NUL
+  size_t size = 0;
+  bool is_known = false;
+} host;
+
+void add_cgroup(const ListedMount& listed, void*) {
+  if (!is_cgroup(listed.type) || !host.is_known) return;
+  size_t more = strlen(listed.path) + 1;
+  char* grown = static_cast<char*>(realloc(host.cgroups, host.size + more));
+  host.is_known = grown != nullptr;
+  if (!grown) return;
+  memcpy(grown + host.size, listed.path, more);
+  host.cgroups = grown;
+  host.size += more;
+}
 
 struct Option {
   const char* key;
@@ -115,21 +143,30 @@ Failed cover(int root, const char* path, GuestMounts* m) {
   return {};
 }
 
-void cover_cgroups(const ListedMount& listed, void* context) {
-  auto* c = static_cast<Cover*>(context);
-  if (c->failed.code || !is_cgroup(listed.type)) return;
-  c->failed = cover(c->root, listed.path, c->mounts);
-  c->failed.detail = "a mount of a cgroup tree";  // the path does not outlive this call
+Failed cover_cgroup(int root, const char* path, GuestMounts* m) {
+  Failed failed = cover(root, path, m);
+  failed.detail = "a mount of a cgroup tree";  // the path does not outlive this call
+  return failed;
 }
 
-// Hides the host's part of what is mounted now below the root.
-Failed cover_host(int root, GuestMounts* m) {
+void cover_listed(const ListedMount& listed, void* context) {
+  auto* c = static_cast<Cover*>(context);
+  if (!c->failed.code && is_cgroup(listed.type)) c->failed = cover_cgroup(c->root, listed.path, c->mounts);
+}
+
+// Hides the host's part of what is mounted now below the root. `is_host`: that is the host's own, as the zygote saw it.
+Failed cover_host(int root, GuestMounts* m, bool is_host = false) {
   struct statfs sys;
   if (statfs("/sys", &sys) == 0 && sys.f_type == SYSFS_MAGIC)
     for (const char* path : covered_in_sys)
       if (Failed failed = cover(root, path, m); failed.code) return failed;
+  if (is_host && host.is_known) {
+    for (const char* path = host.cgroups; path < host.cgroups + host.size; path += strlen(path) + 1)
+      if (Failed failed = cover_cgroup(root, path, m); failed.code) return failed;
+    return {};
+  }
   Cover c{root, m, {}};
-  if (int err = for_each_mount(PROC_FD, cover_cgroups, &c)) return {err, "read", "/proc/self/mountinfo"};
+  if (int err = for_each_mount(PROC_FD, cover_listed, &c)) return {err, "read", "/proc/self/mountinfo"};
   return c.failed;
 }
 
@@ -205,9 +242,9 @@ Failed mount_own(int root, GuestMounts* m) {
   return {};
 }
 
-// All of a guest that sees the host's root, in a mount namespace of its own.
-Failed build(GuestMounts* m) {
-  m->host_list = openat(PROC_FD, "self/mountinfo", O_RDONLY | O_CLOEXEC);
+// All of a guest that sees the host's root, in a mount namespace of its own. `host_list`: the zygote's, or -1.
+Failed build(GuestMounts* m, int host_list) {
+  m->host_list = host_list < 0 ? open_mount_list() : host_list;
   if (m->host_list < 0) return last_error("open", "/proc/self/mountinfo");
   if (unshare(CLONE_NEWNS) < 0) return last_error("unshare", "CLONE_NEWNS");
   // Still following the host, so that what is unmounted there does not stay busy because of an idle launcher.
@@ -218,7 +255,7 @@ Failed build(GuestMounts* m) {
   mode_t mask = umask(0);
   Failed failed = mount_own(root, m);
   umask(mask);
-  if (!failed.code) failed = cover_host(root, m);
+  if (!failed.code) failed = cover_host(root, m, host_list >= 0);
   close(root);
   return failed;
 }
@@ -228,12 +265,7 @@ Failed rebuild(GuestMounts* m) {
   for (int fd : m->over_proc)
     if (fd >= 0) close(fd);
   if (setns(m->host, CLONE_NEWNS) < 0) return last_error("setns", "CLONE_NEWNS");
-  return build(m);
-}
-
-bool host_has_changed(const GuestMounts& m) {
-  pollfd list{m.host_list, POLLPRI, 0};
-  return poll(&list, 1, 0) != 0;
+  return build(m, -1);
 }
 
 // The directory and all that is mounted below it, as the host sees it. Whoever can write above it could swap a
@@ -278,7 +310,23 @@ Failed enter_root(const char* path, GuestMounts* m) {
 
 }  // namespace
 
-GuestMounts prepare_mounts() {
+int look_at_host_mounts() {
+  int list = open_mount_list();  // before the look, so that what changes meanwhile is told of
+  bool is_first = host.watch < 0;
+  if (is_first) host.watch = open_mount_list();
+  if (is_first || has_changed(host.watch)) {
+    host.size = 0;
+    host.is_known = host.watch >= 0;
+    if (for_each_mount(PROC_FD, add_cgroup, nullptr) != 0) host.is_known = false;
+  }
+  return list;
+}
+
+void close_host_watch() {
+  if (host.watch >= 0) close(host.watch);
+}
+
+GuestMounts prepare_mounts(int host_list) {
   GuestMounts m;
   for (int& mount : m.over_proc) mount = -1;
   m.host = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
@@ -287,7 +335,7 @@ GuestMounts prepare_mounts() {
   else if (unshare(CLONE_NEWIPC | CLONE_NEWUTS) < 0)
     m.failed = last_error("unshare", "CLONE_NEWIPC");
   else
-    m.failed = build(&m);
+    m.failed = build(&m, host_list);
   return m;
 }
 
@@ -310,7 +358,7 @@ Failed finish_mounts(const Spec& spec, GuestMounts* m) {
   // First nothing of the host comes any more, then what has come is looked at: a mount in between would be writable.
   for (int tries = 0;; tries++) {
     if (set_attributes(AT_FDCWD, "/", AT_RECURSIVE, 0, MS_PRIVATE) < 0) return last_error("mount_setattr", "/");
-    if (!host_has_changed(*m)) break;
+    if (!has_changed(m->host_list)) break;
     if (tries == most_rebuilds) return {EAGAIN, "mount_setattr", "the mounts of the host change all the time"};
     if (Failed failed = rebuild(m); failed.code) return failed;
   }

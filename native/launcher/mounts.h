@@ -20,9 +20,15 @@ struct GuestMounts {
   Failed failed;
 };
 
+// In the zygote, before it makes a launcher with mounts: where the host has cgroup trees, so that not each of them
+// reads the whole list. Returns what polls when that is not so any more, host_list of the next launcher, or -1.
+int look_at_host_mounts();
+// In a launcher, for it is the zygote's.
+void close_host_watch();
+
 // Gives the caller the mount, IPC and UTS namespaces that its PID 1 will have. Ending them is slow: it is done when the
 // shim ends, after it has told of the end of the guest.
-GuestMounts prepare_mounts();
+GuestMounts prepare_mounts(int host_list);
 
 // The order is here. Makes all anew when the host's mounts have changed meanwhile; with spec.root that directory
 // becomes

@@ -110,6 +110,8 @@ Search search_log(pid_t pid, long kills) {
 }  // namespace
 
 void note_oom_kills() {
+  constexpr long long fresh_us = 1000000;  // no pid is used again so soon
+  if (ready_us != 0 && now_us() - ready_us < fresh_us) return;
   kills_before = count_kills();
   ready_us = now_us();
 }

@@ -29,6 +29,7 @@ constexpr int none = -1;
 // What of a call is refused.
 enum class Rule {
   always,       // EPERM
+  guests,       // EPERM, but launchers make it
   terminal,     // ioctl(2): EPERM for input into a terminal
   namespaces,   // EPERM for CLONE_NEWUSER
   nice,         // success for a negative first argument
@@ -54,7 +55,7 @@ constexpr Call listed[] = {
     // Keyrings belong to users, not to guests: uid 0 is the same one inside and outside.
     {"add_key", {248, 286, 217, 309}},
     {"request_key", {249, 287, 218, 310}},
-    {"keyctl", {250, 288, 219, 311}},
+    {"keyctl", {250, 288, 219, 311}, Rule::guests},
     // With DAC_READ_SEARCH, in the safe set too, it opens any file of a file system, whatever the root is.
     {"open_by_handle_at", {304, 342, 265, 371}},
     // Lets a process stop the kernel in the middle of a copy: what most exploits need and few programs do.
@@ -135,9 +136,9 @@ class Program {
 };
 
 // The number is loaded.
-void refuse_plain(Program* p, int column) {
+void refuse_plain(Program* p, int column, Rule rule) {
   for (const Call& call : listed) {
-    if (call.rule != Rule::always || call.numbers[column] == none) continue;
+    if (call.rule != rule || call.numbers[column] == none) continue;
     p->when(BPF_JEQ, static_cast<uint32_t>(call.numbers[column]));
     p->answer(eperm);
   }
@@ -179,11 +180,14 @@ void add_calls(Program* p, int column) {
     p->when(BPF_JGE, x32_bit);
     p->answer(enosys);
   }
-  refuse_plain(p, column);
+  refuse_plain(p, column, Rule::always);
   refuse_input(p, column);
 }
 
-void add_namespaces(Program* p, int column) {
+void add_guests(Program* p, int column) { refuse_plain(p, column, Rule::guests); }
+
+void add_guests_and_namespaces(Program* p, int column) {
+  add_guests(p, column);
   p->when(BPF_JEQ, clone3_number);
   p->answer(enosys);
   refuse_newuser(p, column);
@@ -225,6 +229,8 @@ Failed install(void (*add)(Program*, int column)) {
 
 Failed refuse_system_calls() { return install(add_calls); }
 
-Failed refuse_user_namespaces(bool has_sys_admin) { return has_sys_admin ? Failed{} : install(add_namespaces); }
+Failed refuse_guests_calls(bool has_sys_admin) {
+  return install(has_sys_admin ? add_guests : add_guests_and_namespaces);
+}
 
 Failed ignore_negative_nice(bool has_sys_nice) { return has_sys_nice ? Failed{} : install(ignore_negative); }

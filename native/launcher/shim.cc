@@ -60,7 +60,7 @@ struct Start {
   set_names(spec, pipe_fd);
   Failed failed;
   if (spec.ignore_nice) failed = ignore_negative_nice(spec.bcaps & cap_sys_nice);
-  if (!failed.code) failed = refuse_user_namespaces(spec.bcaps & cap_sys_admin);
+  if (!failed.code) failed = refuse_guests_calls(spec.bcaps & cap_sys_admin);
   if (!failed.code) failed = drop_privileges(spec);
   if (failed.code) fail(pipe_fd, failed);
   if (spec.mode == Mode::reaper) run_reaper(orders, pipe_fd);
@@ -250,7 +250,7 @@ int run_probe(const GuestMounts& mounts) {
   if (pid < 0) return give_up(errno, "clone3");
   if (pid == 0) _exit(0);
   waitpid(pid, nullptr, 0);
-  if (Failed failed = refuse_user_namespaces(false); failed.code) return give_up(failed);
+  if (Failed failed = refuse_guests_calls(false); failed.code) return give_up(failed);
   send_text(Frame::started, "%d", pid);
   return 0;
 }

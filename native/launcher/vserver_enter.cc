@@ -44,7 +44,7 @@ Failed refuse_where_possible(uint32_t xid) {
   vserver::MaskedWord bcaps{};
   Result read = vserver::get_bcaps(xid, &bcaps);
   if (read.code) return as_failed(read);
-  Failed failed = refuse_user_namespaces(bcaps.word & cap_sys_admin);
+  Failed failed = refuse_guests_calls(bcaps.word & cap_sys_admin);
   return failed.code == ENOSYS || failed.code == EINVAL ? Failed{} : failed;
 }
 

@@ -4,6 +4,7 @@
  * context or nothing, and nothing is left of what was not done.
  */
 import { existsSync } from 'node:fs'
+import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { isPopulated } from '../../daemon/drivers/namespaces/cgroups.js'
@@ -34,10 +35,10 @@ const create = (daemon: TestDaemon) => send(daemon, 'POST', '/contexts', body)
 const destroy = (daemon: TestDaemon) => send(daemon, 'DELETE', `${path}?grace=0`)
 const look = (daemon: TestDaemon) => send(daemon, 'GET', path)
 
-/** Launchers that are ready for an order: a filter is the last thing that they take upon them. */
+/** Launchers that are ready for an order: they get ready at a lower priority, which they leave at the end. */
 async function readyLaunchers(daemon: TestDaemon): Promise<number[]> {
   const launchers = () => childrenOf(childrenOf(daemon.pid)[0] ?? 0)
-  const isReady = (pid: number) => statusField(pid, 'Seccomp') === '2' && statusField(pid, 'State')?.startsWith('S')
+  const isReady = (pid: number) => statusField(pid, 'State')?.startsWith('S') && getPriority(pid) === 0
   await until('launchers are ready', () => launchers().filter(isReady).length >= 2)
   return launchers()
 }
