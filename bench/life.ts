@@ -8,7 +8,7 @@ import { median, ratios } from './stats.js'
 
 const TURNS = 200
 /** So many that V8 has compiled the path, as in a daemon that has been up for a while. */
-const WARM_UP_TURNS = 1500
+const WARM_UP_TURNS = 5000
 const BUDGET = 2.5
 
 /** Tools that make the same life. Slow ones have fewer turns. */

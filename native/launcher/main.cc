@@ -34,8 +34,11 @@
 namespace {
 
 // Getting ready is for later; whoever carries out an order now goes first. Returns the usual priority.
+constexpr int lower_nice = 5;
+// To end takes a while, too: namespaces and mounts end with it. Nobody waits for that.
+constexpr int lowest_nice = 19;
+
 sched_param lower_priority() {
-  constexpr int lower_nice = 5;
   setpriority(PRIO_PROCESS, 0, lower_nice);
   sched_param usual{};
   if (sched_getparam(0, &usual) < 0 || usual.sched_priority <= 1) return {};
@@ -141,7 +144,9 @@ int run_zygote() {
     dup3(socket, CONTROL_FD, O_CLOEXEC);
     close(socket);
     setsid();
-    _exit(run_launcher(wanted, inherited));
+    int code = run_launcher(wanted, inherited);
+    setpriority(PRIO_PROCESS, 0, lowest_nice);
+    _exit(code);
   }
   return 0;
 }
