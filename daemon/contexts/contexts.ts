@@ -40,7 +40,7 @@ import {
 /** Contexts without an xid of their own get one from here on, as dynamic ids did on early kernels. */
 const FIRST_FREE_XID = 49152
 
-/** For how long a watched context may be over before its creation is done. */
+/** For how long a watched context may be over before its start is told of, and then before its creation is done. */
 const SETTLE_DELAY_MS = 10
 
 /** How a write is asked to be done, and what it has done so far. */
@@ -452,7 +452,7 @@ export class Contexts {
         write.changes.push({ what: `uname.${name}`, before: null, after: value })
       }
       if (body.limits) await this.#setLimits(xid, body.limits, write)
-      if (body.init) await this.#startInit(xid, body.init, writes)
+      if (body.init) await this.#startInit(xid, body.init, writes, watch && SETTLE_DELAY_MS)
       if (pause) {
         await writes.vx_flags_set(xid, { flags: pause, mask: pause })
         write.events.add({ type: 'paused', xid })
@@ -481,8 +481,8 @@ export class Contexts {
     return ended
   }
 
-  async #startInit(xid: number, init: Command, writes: Writes): Promise<void> {
-    await writes.vx_migrate(xid, { flags: SET_INIT | SET_REAPER, process: processSpec(init) })
+  async #startInit(xid: number, init: Command, writes: Writes, startDelayMs?: number): Promise<void> {
+    await writes.vx_migrate(xid, { flags: SET_INIT | SET_REAPER, process: processSpec(init), startDelayMs })
   }
 
   async #undoCreation(xid: number, writes: Writes): Promise<void> {

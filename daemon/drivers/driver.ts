@@ -40,6 +40,8 @@ export interface MigrateData {
   capture?: { limit: number; stdin?: string }
   /** Milliseconds after which the process and its group get SIGKILL. */
   timeoutMs?: number
+  /** Milliseconds for which the start may stay untold: who asks waits for the end, and a short life is told of at once. */
+  startDelayMs?: number | undefined
 }
 
 export interface Captured {

@@ -35,6 +35,8 @@ export interface LauncherSpec {
   /** Whose log has what the process writes; without it, or with capture, none. */
   log?: { xid: number; incarnation: bigint }
   timeoutMs?: number | undefined
+  /** As in MigrateData. Not for shims of an earlier version. */
+  startDelayMs?: number | undefined
 }
 
 /** Where launchers write logs: LOG_FD of native/launcher/spec.h, and the fields that go with it. */
@@ -114,6 +116,7 @@ function encode(spec: LauncherSpec, log: Record<string, string | number>, descri
   if (spec.isPrivate) add('private', 1)
   add('capture', spec.capture?.limit)
   add('timeout_ms', spec.timeoutMs)
+  add('start_delay_ms', spec.startDelayMs)
   for (const [key, value] of Object.entries(log)) add(key, value)
   const stdin = spec.capture?.stdin ?? ''
   const [textSize, stdinSize] = [Buffer.byteLength(text), Buffer.byteLength(stdin)]

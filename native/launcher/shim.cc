@@ -88,12 +88,35 @@ struct Run {
 
 const char* role_of(const Run& run) { return run.has_init ? "init" : "reaper"; }
 
-// Tells the daemon, and first leaves it where a later daemon finds it.
-void announce(const Run& run) {
+// Leaves it where a later daemon finds it.
+void keep_pid1(const Run& run) {
   char text[32];
   int n = snprintf(text, sizeof text, "%d %s", run.pid1, role_of(run));
   fsetxattr(CGROUP_FD, "trusted.contextd.pid1", text, static_cast<size_t>(n), 0);
-  send_text(Frame::started, "%d", run.pid1);
+}
+
+void tell_start(const Run& run) { send_text(Frame::started, "%d", run.pid1); }
+
+// True when PID 1 ends within so many milliseconds.
+bool ends_within(long ms, const Run& run, Log* log) {
+  const long deadline = now_ms() + ms;
+  for (long left = ms; left > 0; left = deadline - now_ms()) {
+    pollfd ended{run.pidfd, POLLIN, 0};
+    if (log->poll(&ended, 1, static_cast<int>(left)) >= 0 && ended.revents) return true;
+  }
+  return false;
+}
+
+// With its start, where that is still untold.
+void tell_end(const Run& run, bool started_is_told, int status, OomKilled oom) {
+  char pid[16], end[64];
+  FrameView frames[frames_max];
+  size_t count = 0;
+  int n = snprintf(pid, sizeof pid, "%d", run.pid1);
+  if (!started_is_told) frames[count++] = {Frame::started, pid, static_cast<size_t>(n)};
+  n = snprintf(end, sizeof end, "%d 0 0 %c", status, static_cast<char>(oom));
+  frames[count++] = {Frame::exited, end, static_cast<size_t>(n)};
+  send_frames(frames, count);
 }
 
 // The reaper's answer to an order: its failure, or end of file because its exec has closed the socket.
@@ -136,10 +159,12 @@ bool forward_order(Run* run) {
     failure = make_failure(err, "send", "order to the reaper");
   else
     took = run->has_init = took_order(run->orders, run->pidfd, &failure);
-  if (took)
-    announce(*run);
-  else
+  if (took) {
+    keep_pid1(*run);
+    tell_start(*run);
+  } else {
     send_failure(failure);
+  }
   return understood;
 }
 
@@ -214,8 +239,10 @@ int run_shim(const Spec& spec, GuestMounts* mounts, Pipes pipes, const ChildStac
   long deadline = now_ms() + exec_limit_ms;
   if (may_share) await_end_of_sharing(status_pipe[0], deadline);
   bool started = await_exec(status_pipe[0], {pid1, pidfd}, deadline, &failure);
-  if (started) announce(run);
+  if (started) keep_pid1(run);
   close(status_pipe[0]);
+  bool is_told = started && !ends_within(spec.start_delay_ms, run, &log);
+  if (is_told) tell_start(run);
   if (started) serve(&run, &log);
   int status = 0;
   while (waitpid(pid1, &status, 0) < 0 && errno == EINTR) {
@@ -235,7 +262,7 @@ int run_shim(const Spec& spec, GuestMounts* mounts, Pipes pipes, const ChildStac
   }
   // All that could write is dead. Before the end is told of, so that whoever waits for it finds all of the log.
   log.drain();
-  send_text(Frame::exited, "%d 0 0 %c", status, static_cast<char>(oom));
+  tell_end(run, is_told, status, oom);
   return 0;
 }
 

@@ -151,6 +151,8 @@ int set_field(Spec* s, const char* key, char* value) {
     s->log_files = static_cast<unsigned>(strtoul(value, nullptr, 10));
   else if (is("timeout_ms"))
     s->timeout_ms = strtol(value, nullptr, 10);
+  else if (is("start_delay_ms"))
+    s->start_delay_ms = strtol(value, nullptr, 10);
   else
     return EINVAL;
   return 0;

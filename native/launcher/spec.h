@@ -83,6 +83,7 @@ struct Spec {
   bool capture = false;
   size_t capture_limit = 0;           // bytes kept of each stream
   long timeout_ms = 0;                // 0: none
+  long start_delay_ms = 0;            // init: for so long its start may stay untold
   const char* log = nullptr;          // xid of the log that output goes to when it is not captured; null: /dev/null
   const char* log_owner = nullptr;    // "BOOT_ID NUMBER": which of the contexts that have had this xid
   const char* log_journal = nullptr;  // name of the journal's socket; null: the log is a file

@@ -516,7 +516,9 @@ export class NamespacesDriver implements Driver {
       this.#whileStarting(context, () =>
         shim && pid1
           ? this.#replaceReaper(context, shim, spec)
-          : this.#unpaused(context, () => this.#startPid1(context, spec, 'init'))
+          : this.#unpaused(context, () =>
+              this.#startPid1(context, { ...spec, startDelayMs: data.startDelayMs }, 'init')
+            )
       )
     )
   }
