@@ -452,7 +452,7 @@ export class Contexts {
         write.changes.push({ what: `uname.${name}`, before: null, after: value })
       }
       if (body.limits) await this.#setLimits(xid, body.limits, write)
-      if (body.init) await this.#startInit(xid, body.init, writes, watch && SETTLE_DELAY_MS)
+      if (body.init) await this.#startInit(xid, body.init, writes, watch && !pause ? SETTLE_DELAY_MS : undefined)
       if (pause) {
         await writes.vx_flags_set(xid, { flags: pause, mask: pause })
         write.events.add({ type: 'paused', xid })

@@ -33,11 +33,11 @@
 
 namespace {
 
-// Getting ready is for later; whoever carries out an order now goes first. Returns the usual priority.
 constexpr int lower_nice = 5;
-// To end takes a while, too: namespaces and mounts end with it. Nobody waits for that.
+// For a shim to end takes a while, too: mounts and namespaces end with it. Nobody waits for that after its last word.
 constexpr int lowest_nice = 19;
 
+// Getting ready is for later; whoever carries out an order now goes first. Returns the usual priority.
 sched_param lower_priority() {
   setpriority(PRIO_PROCESS, 0, lower_nice);
   sched_param usual{};
@@ -145,7 +145,7 @@ int run_zygote() {
     close(socket);
     setsid();
     int code = run_launcher(wanted, inherited);
-    setpriority(PRIO_PROCESS, 0, lowest_nice);
+    if (code == 0 && wanted.kind == Kind::shim) setpriority(PRIO_PROCESS, 0, lowest_nice);
     _exit(code);
   }
   return 0;

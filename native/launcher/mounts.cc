@@ -122,8 +122,13 @@ struct Cover {
   Failed failed;
 };
 
+bool is_in_cgroup_tree(int fd) {
+  struct statfs info;
+  return fstatfs(fd, &info) == 0 && (info.f_type == CGROUP_SUPER_MAGIC || info.f_type == CGROUP2_SUPER_MAGIC);
+}
+
 // Hides what is at this path below the root, if anything is. A link there leads to what has a path of its own.
-Failed cover(int root, const char* path, GuestMounts* m) {
+Failed cover(int root, const char* path, GuestMounts* m, bool* was_cgroup = nullptr) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
   how.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_IN_ROOT;
@@ -131,6 +136,7 @@ Failed cover(int root, const char* path, GuestMounts* m) {
   if (target < 0) return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? Failed{} : last_error("openat2", path);
   struct stat info;
   if (fstat(target, &info) < 0) return last_error("fstat", path);
+  if (was_cgroup) *was_cgroup = is_in_cgroup_tree(target);
   bool is_directory = S_ISDIR(info.st_mode);
   int mount = is_directory ? m->empty : sys_open_tree(m->dev, "null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (mount < 0) return last_error("open_tree", path);
@@ -143,8 +149,8 @@ Failed cover(int root, const char* path, GuestMounts* m) {
   return {};
 }
 
-Failed cover_cgroup(int root, const char* path, GuestMounts* m) {
-  Failed failed = cover(root, path, m);
+Failed cover_cgroup(int root, const char* path, GuestMounts* m, bool* was_there = nullptr) {
+  Failed failed = cover(root, path, m, was_there);
   failed.detail = "a mount of a cgroup tree";  // the path does not outlive this call
   return failed;
 }
@@ -154,17 +160,30 @@ void cover_listed(const ListedMount& listed, void* context) {
   if (!c->failed.code && is_cgroup(listed.type)) c->failed = cover_cgroup(c->root, listed.path, c->mounts);
 }
 
+bool is_covered_in_sys(const char* path) {
+  for (const char* covered : covered_in_sys) {
+    const size_t size = strlen(covered);
+    if (!strncmp(path, covered, size) && (path[size] == '/' || path[size] == '\0')) return true;
+  }
+  return false;
+}
+
 // Hides the host's part of what is mounted now below the root. `is_host`: that is the host's own, as the zygote saw it.
 Failed cover_host(int root, GuestMounts* m, bool is_host = false) {
   struct statfs sys;
-  if (statfs("/sys", &sys) == 0 && sys.f_type == SYSFS_MAGIC)
+  const bool has_sysfs = statfs("/sys", &sys) == 0 && sys.f_type == SYSFS_MAGIC;
+  if (has_sysfs)
     for (const char* path : covered_in_sys)
       if (Failed failed = cover(root, path, m); failed.code) return failed;
-  if (is_host && host.is_known) {
-    for (const char* path = host.cgroups; path < host.cgroups + host.size; path += strlen(path) + 1)
-      if (Failed failed = cover_cgroup(root, path, m); failed.code) return failed;
-    return {};
+  // A directory above a mount may be renamed, which nobody is told of.
+  bool is_current = is_host && host.is_known;
+  for (const char* path = host.cgroups; is_current && path < host.cgroups + host.size; path += strlen(path) + 1) {
+    if (has_sysfs && is_covered_in_sys(path)) continue;
+    bool was_there = false;
+    if (Failed failed = cover_cgroup(root, path, m, &was_there); failed.code) return failed;
+    is_current = was_there;
   }
+  if (is_current) return {};
   Cover c{root, m, {}};
   if (int err = for_each_mount(PROC_FD, cover_listed, &c)) return {err, "read", "/proc/self/mountinfo"};
   return c.failed;

@@ -1,14 +1,15 @@
 /** A guest tries to get out. */
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync, renameSync, symlinkSync, unlinkSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, unlinkSync } from 'node:fs'
 import { constants } from 'node:os'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { isPopulated } from '../../daemon/drivers/namespaces/cgroups.js'
+import { TestDaemon } from '../support/daemon.js'
 import { expect, guestOf } from '../support/guest.js'
 import { until } from '../support/poll.js'
-import { isAlive, pidsInCgroup } from '../support/proc.js'
+import { isAlive, needsRoot, pidsInCgroup } from '../support/proc.js'
 import { onRealDrivers } from '../support/real.js'
 import { guestRoot } from '../support/root.js'
 
@@ -213,4 +214,22 @@ onRealDrivers((test, daemon, driver) => {
     await guest.start(['/bin/sleep', '1000'])
     t.not((await guest.shell('echo broken >>/proc/1/exe')).exit_code, 0)
   })
+})
+
+void t.test('a cgroup tree whose path changes stays out of reach', needsRoot(), async (t) => {
+  const directory = mkdtempSync('/srv/contextd-cgroup-')
+  t.teardown(() => {
+    rmSync(directory, { recursive: true })
+  })
+  const [before, after] = [join(directory, 'before'), join(directory, 'after')]
+  // In the daemon's own view, so that the machine's mounts stay as they are.
+  const mounting = `mkdir -p ${before}/tree && mount -t cgroup2 contextd-test ${before}/tree && exec "$@"`
+  const daemon = await TestDaemon.start('namespaces', { through: ['unshare', '--mount', 'sh', '-c', mounting, 'sh'] })
+  t.teardown(() => daemon.cleanUp())
+  const shown = async (path: string) => (await (await guestOf(t, daemon, { init })).shell(`ls -A ${path}/tree`)).stdout
+  t.equal(await shown(before), '')
+  t.equal(await shown(before), '')
+  renameSync(before, after) // no mount has changed, for whoever waits for that
+  await shown(after) // by the launcher that was ready before
+  t.equal(await shown(after), '')
 })
