@@ -16,6 +16,9 @@ import { childrenOf, statusField } from './proc.js'
 /** Of a machine that is loaded or emulated. One that fails to start ends by itself. */
 const BOOT_TIMEOUT_MS = 120_000
 
+/** Longer than any answer takes that comes at all; a test that hangs says then what it has asked. */
+const ANSWER_TIMEOUT_MS = 300_000
+
 export const mainPath = fileURLToPath(new URL('../../daemon/main.js', import.meta.url))
 
 export interface Reply {
@@ -224,7 +227,8 @@ export class TestDaemon {
   ): ClientRequest {
     const payload = options.raw ?? (body === undefined ? undefined : JSON.stringify(body))
     const headers = { ...(payload !== undefined && { 'content-type': 'application/json' }), ...options.headers }
-    const request = httpRequest({ socketPath: this.socket, agent: this.#agent, method, path, headers }, (response) => {
+    const target = { socketPath: this.socket, agent: this.#agent, method, path, headers, timeout: ANSWER_TIMEOUT_MS }
+    const request = httpRequest(target, (response) => {
       const parts: Buffer[] = []
       response.on('data', (part: Buffer) => parts.push(part))
       response.on('error', reject)
@@ -236,6 +240,9 @@ export class TestDaemon {
       })
     })
     request.on('error', reject)
+    request.on('timeout', () => {
+      request.destroy(new Error(`${method} ${path}: nothing came for ${ANSWER_TIMEOUT_MS / 1000} s`))
+    })
     request.end(payload)
     return request
   }
