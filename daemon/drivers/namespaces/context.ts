@@ -10,7 +10,7 @@ import { Waiters } from '../waiters.js'
 import type { Counted } from './forks.js'
 import { LoadAverage } from './load.js'
 import { CLONE_NEWTIME } from './spaces.js'
-import { readAttribute, readAttributes, wordOf, writeAttribute, writeWord } from './attributes.js'
+import { readAttribute, readAttributes, wordOf, writeAttribute, writeWord, type Attributes } from './attributes.js'
 
 const storedNames: UnameField[] = ['context', 'sysname', 'nodename', 'release', 'version', 'machine', 'domainname']
 
@@ -147,9 +147,8 @@ export class Context {
     this.limits = limits
   }
 
-  /** Reads what an earlier daemon wrote. False when it did not finish. */
-  load(): boolean {
-    const stored = readAttributes(this.path)
+  /** Takes what an earlier daemon wrote. False when it did not finish. */
+  load(stored: Attributes): boolean {
     if (stored.created_at === undefined) return false
     this.createdAt = stored.created_at
     this.flags = wordOf(stored, 'flags')
@@ -209,9 +208,8 @@ export class Context {
   }
 
   /** Left undefined when the process that was PID 1 is not in the cgroup any more. */
-  readPid1(): void {
+  readPid1(stored = readAttributes(this.path)): void {
     this.pid1 = undefined
-    const stored = readAttributes(this.path)
     const told = parsePid1(stored.pid1 ?? '')
     if (!told) return
     try {

@@ -31,7 +31,7 @@ import { PastDeaths, type Death } from '../past-deaths.js'
 import * as rules from '../rules.js'
 import { treatmentOf } from '../treatments.js'
 import { watchPath } from '../watch.js'
-import { deathsIn, readAttribute } from './attributes.js'
+import { deathsIn, readAttribute, readAttributes, type Attributes } from './attributes.js'
 import { CgroupHome, isFrozen, isPopulated, killAll, removeTree, setFrozen } from './cgroups.js'
 import { Context } from './context.js'
 import { moveInto } from './delegation.js'
@@ -765,7 +765,8 @@ export class NamespacesDriver implements Driver {
   /** Takes over a directory that an earlier daemon left. */
   async #adopt(xid: number): Promise<void> {
     const context = new Context(xid, this.#home.path(xid), this.#home.line(xid))
-    if (xid < rules.XID_MIN || xid > rules.XID_MAX || !context.load()) {
+    const stored = readAttributes(context.path)
+    if (xid < rules.XID_MIN || xid > rules.XID_MAX || !context.load(stored)) {
       await this.#removeDirectory(context.path)
       return
     }
@@ -774,7 +775,7 @@ export class NamespacesDriver implements Driver {
     this.#add(context)
     const isIdle = !isPopulated(context.path) && !native.hasLauncher(context.path)
     context.forks = this.#knownForks(context, isIdle)
-    if (!isIdle) this.#rejoin(context)
+    if (!isIdle) this.#rejoin(context, stored)
     await this.#removeWhenDead(context)
   }
 
@@ -788,10 +789,10 @@ export class NamespacesDriver implements Driver {
   }
 
   /** Finds what an earlier daemon has started, or was about to, when it ended. */
-  #rejoin(context: Context): void {
+  #rejoin(context: Context, stored: Attributes): void {
     context.orphans = true // until it is known
     context.hasGuest = true
-    const found = this.#findShim(context)
+    const found = this.#findShim(context, stored)
       .catch(this.#reportLost)
       .finally(() => {
         if (context.starting === found) context.starting = undefined
@@ -799,11 +800,11 @@ export class NamespacesDriver implements Driver {
     if (!context.pid1) context.starting = found
   }
 
-  async #findShim(context: Context): Promise<void> {
+  async #findShim(context: Context, stored: Attributes): Promise<void> {
     const deadline = Date.now() + ORDER_TIMEOUT_MS
-    for (;;) {
-      context.readPid1()
-      const shim = reachShim(context)
+    for (let attributes = stored; ; attributes = readAttributes(context.path)) {
+      context.readPid1(attributes)
+      const shim = reachShim(context, attributes)
       if (shim) {
         await this.#rejoinShim(context, shim)
         return

@@ -2,12 +2,12 @@
 import { CallError } from '../errors.js'
 import { Launch } from '../launcher.js'
 import { native, protocol } from '../native.js'
-import { readAttribute } from './attributes.js'
+import type { Attributes } from './attributes.js'
 import type { Context } from './context.js'
 
 /** Connects to the shim of a context's last run. Undefined when it is gone or cannot be talked to; context.unreachable says why. */
-export function reachShim(context: Context): Launch | undefined {
-  const [pid = 0, startTime = 0, spoken = 0] = (readAttribute(context.path, 'shim') ?? '').split(' ').map(Number)
+export function reachShim(context: Context, { shim = '' }: Attributes): Launch | undefined {
+  const [pid = 0, startTime = 0, spoken = 0] = shim.split(' ').map(Number)
   if (!pid) {
     context.unreachable = 'its shim is of a version that no other daemon can talk to'
     return undefined
