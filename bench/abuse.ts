@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { end } from '../test/support/command.js'
 import type { Measure } from './bench.js'
 import { Client } from './client.js'
 import { atMost, times, type Row } from './report.js'
@@ -34,12 +35,6 @@ async function crowd(kind: string, socket: string): Promise<ChildProcess> {
   ended.catch(() => undefined)
   await Promise.race([once(child, 'message'), ended])
   return child
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null) return
-  child.kill()
-  await once(child, 'exit')
 }
 
 const rssMiB = (pid: number) =>

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { cgroup2Mounts, killAll, removeTree } from '../../daemon/drivers/namespaces/cgroups.js'
 import { emulatorPath } from './emulator.js'
-import { allPids, linksIn } from './leftovers.js'
+import { allPids, holds } from './leftovers.js'
 import { until } from './poll.js'
 import { childrenOf, statusField } from './proc.js'
 
@@ -197,11 +197,7 @@ export class TestDaemon {
         }
       }
     }
-    const holders = () =>
-      allPids().filter(
-        (pid) =>
-          Number(pid) !== process.pid && linksIn(`/proc/${pid}/fd`).some((target) => target.startsWith(this.directory))
-      )
+    const holders = () => allPids().filter((pid) => Number(pid) !== process.pid && holds(pid, this.directory))
     // Launchers too, which hold the directory of logs, wherever they are by now.
     await until('no process holds a file of the daemon', () => holders().length === 0).catch(() => {
       throw new Error(`left over: ${holders().join(' ')}`)

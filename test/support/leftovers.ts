@@ -34,6 +34,10 @@ export function linksIn(directory: string): string[] {
   }
 }
 
+/** The process has a descriptor of a file with this text in its path. */
+export const holds = (pid: number | string, text: string) =>
+  linksIn(`/proc/${pid}/fd`).some((target) => target.includes(text))
+
 /** What a process keeps namespaces other than its own alive by. */
 export function heldNamespaces(pid: number): string[] {
   const host = linksIn('/proc/self/ns')
@@ -54,10 +58,7 @@ export function strangersAmong(pids: string[], daemon: number): string[] {
 /** Processes in, or with a descriptor of, the cgroups of a daemon. */
 export function processesOf({ cgroupRoot = '' }: TestDaemon): string[] {
   const root = basename(cgroupRoot)
-  return allPids().filter(
-    (pid) =>
-      read(`/proc/${pid}/cgroup`).includes(root) || linksIn(`/proc/${pid}/fd`).some((target) => target.includes(root))
-  )
+  return allPids().filter((pid) => read(`/proc/${pid}/cgroup`).includes(root) || holds(pid, root))
 }
 
 /** Mounts of the host that have to do with a daemon. */
