@@ -22,7 +22,7 @@ import {
 } from '../support/leftovers.js'
 import { Ledger } from '../support/ledger.js'
 import { until } from '../support/poll.js'
-import { childrenOf, descriptorsOf, isAlive, isIdle, needsRoot } from '../support/proc.js'
+import { descriptorsOf, isAlive, isIdle, needsRoot } from '../support/proc.js'
 import { Random } from '../support/random.js'
 
 const ROUNDS = Number(process.env.TORTURE_ROUNDS ?? 30)
@@ -163,8 +163,7 @@ async function isClean(t: Test, daemon: TestDaemon, before: Set<string>, descrip
   await until('no process is left', () => left().length === 0).catch((error: unknown) => {
     t.same(left(), [], String(error))
   })
-  const [zygote = 0] = childrenOf(daemon.pid)
-  await until('the zygote has nothing but launchers to be', () => isIdle(zygote))
+  await until('the zygote has nothing but launchers to be', () => isIdle(daemon.pid))
   const holders = () => strangersAmong(processesOf(daemon), daemon.pid)
   await until('nobody holds a cgroup', () => holders().length === 0).catch((error: unknown) => {
     t.same(holders(), [], String(error))
@@ -183,7 +182,7 @@ async function isClean(t: Test, daemon: TestDaemon, before: Set<string>, descrip
 void t.test(`${ROUNDS} times a daemon is killed while ${CLIENTS} clients are at it`, needsRoot(), async (t) => {
   const daemon = await TestDaemon.start('namespaces')
   t.teardown(() => daemon.cleanUp())
-  await until('launchers are ready', () => isIdle(childrenOf(daemon.pid)[0] ?? 0))
+  await until('launchers are ready', () => isIdle(daemon.pid))
   const descriptors = descriptorsOf(daemon.pid).length + 1 // that of our own request
   for (let round = 0; round < ROUNDS; round++) {
     const seed = (SEED + round) % 2 ** 31

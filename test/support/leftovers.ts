@@ -48,10 +48,8 @@ export function heldNamespaces(pid: number): string[] {
 
 /** Those that are not the daemon, its zygote, or launchers that this keeps ready while none is at work; pid and name. */
 export function strangersAmong(pids: string[], daemon: number): string[] {
-  const own = [
-    daemon,
-    ...childrenOf(daemon).flatMap((zygote) => [zygote, ...(isIdle(zygote) ? childrenOf(zygote) : [])])
-  ]
+  const zygotes = childrenOf(daemon)
+  const own = [daemon, ...zygotes, ...(isIdle(daemon) ? zygotes.flatMap(childrenOf) : [])]
   return pids.filter((pid) => !own.includes(Number(pid))).map((pid) => `${pid} ${commOf(pid)}`)
 }
 

@@ -38,13 +38,18 @@ export function childrenOf(parent: number): number[] {
   return pids().filter((pid) => statusField(pid, 'PPid') === String(parent))
 }
 
-/** The launchers that a daemon keeps ready for their order, one of each kind. */
+/** The launchers that a zygote keeps ready for their order at most, one of each kind that its driver uses. */
 const READY_LAUNCHERS = 2
 
-/** No child of the daemon works for a context any more, and none is a zombie. */
-export function isIdle(daemon: number): boolean {
-  const children = childrenOf(daemon)
-  return children.length <= READY_LAUNCHERS && children.every(isAlive)
+/**
+ * The daemon's zygote has no launchers but those that it keeps ready and those of processes that are to go on; none is
+ * a zombie.
+ * @param running how many processes started through the daemon are to go on: each has a launcher as its shim
+ */
+export function isIdle(daemon: number, running = 0): boolean {
+  const zygotes = childrenOf(daemon)
+  const launchers = zygotes.flatMap(childrenOf)
+  return launchers.length <= zygotes.length * READY_LAUNCHERS + running && [...zygotes, ...launchers].every(isAlive)
 }
 
 /** Pids whose cgroup has this text in its path. */
