@@ -148,11 +148,13 @@ export class AuditLog {
   /**
    * The line of a write that was begun. One that is done and cannot be written is owed: nothing else is begun before it
    * is there.
+   * @param record of this write; when it was begun is added
    * @returns whether it is written
    */
   end({ intent, room, slot }: Begun, record: AuditRecord): boolean {
     this.#promised -= room
-    const line: Owed = { record: { ...record, begun: intent.begun }, slot }
+    record.begun = intent.begun
+    const line: Owed = { record, slot }
     const isOwed = this.onFailure === 'refuse'
     const isWritten = this.#try(
       () => {

@@ -15,10 +15,12 @@ export function decodeStatus(status: number): { exit_code: number | null; term_s
 }
 
 export function exitReport(xid: number, result: WaitResult): ExitReport {
+  const { exit_code, term_signal } = decodeStatus(result.exit_code)
   return {
     xid,
     reboot_cmd: rebootName(result.reboot_cmd) ?? null,
-    ...decodeStatus(result.exit_code),
+    exit_code,
+    term_signal,
     raw_status: result.exit_code,
     oom_killed: result.oom_killed
   }

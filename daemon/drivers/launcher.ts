@@ -10,7 +10,7 @@ import { errnoName, launcherPath, native, protocol, type Zygote } from './native
 
 export interface LauncherSpec {
   mode: 'probe' | 'init' | 'reaper' | 'exec' | 'vs_create' | 'vs_enter' | 'vs_list'
-  process?: ProcessSpec
+  process?: ProcessSpec | undefined
   bcaps?: bigint
   root?: string | null
   nodename?: string | undefined
@@ -392,9 +392,10 @@ export class Launch {
       this.#waiting.shift()?.reject(new CallError(errnoName(Number(errno)), call, detail))
     } else if (type === 'X') {
       const [status = '', timedOut, truncated, oom] = payload.toString().split(' ')
-      const end = parseEnd(status, oom)
+      const { status: word, oomKilled } = parseEnd(status, oom)
+      const exit = { status: word, oomKilled, timedOut: timedOut === '1', truncated: truncated === '1' }
       // A reaper's own end, -1, is no exit of a guest's process.
-      this.#finish(end.status < 0 ? undefined : { ...end, timedOut: timedOut === '1', truncated: truncated === '1' })
+      this.#finish(word < 0 ? undefined : exit)
     }
   }
 }

@@ -52,9 +52,9 @@ export class PastDeaths {
   }
 
   /** Before the context is gone: a daemon that is killed in between comes to the same end again. */
-  note(death: Omit<Death, 'at'>): void {
+  note({ xid, result, owner, incarnation }: Omit<Death, 'at'>): void {
     const number = this.#number++
-    const stored: Stored = { ...death, at: Date.now(), incarnation: String(death.incarnation), number }
+    const stored: Stored = { xid, result, owner, incarnation: String(incarnation), at: Date.now(), number }
     this.places.write(number % PLACES, JSON.stringify(stored))
   }
 }

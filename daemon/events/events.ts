@@ -26,7 +26,7 @@ export class Events {
    * @param owner of the context, where it may be gone
    */
   tell(happening: Happening, owner = this.ownerOf(happening.xid)): void {
-    const record = { ...happening, owner, time: new Date().toISOString() }
+    const record = { happening, owner, time: new Date().toISOString(), requestId: undefined }
     const write = this.#writes.get(happening.xid)?.at(-1)
     if (write) write.keep(record)
     else this.publish(record)
@@ -71,7 +71,7 @@ export class Announcements {
   /** The write has done this. */
   add(happening: Happening): void {
     const owner = this.events.ownerOf(happening.xid)
-    const record = { ...happening, owner, time: new Date().toISOString(), request_id: this.requestId }
+    const record = { happening, owner, time: new Date().toISOString(), requestId: this.requestId }
     if (this.#kept) this.keep(record)
     else this.events.publish(record)
   }

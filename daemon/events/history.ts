@@ -3,7 +3,15 @@ import { randomBytes } from 'node:crypto'
 import type { EventType, Happening } from '../schemas/event.js'
 
 /** Something that has happened, and when. */
-export type Record = Happening & { owner: number | null; time: string; request_id?: string }
+export interface Record {
+  happening: Happening
+  /** Uid that has made the context: there is none to ask when it is gone. */
+  owner: number | null
+  /** ISO 8601. */
+  time: string
+  /** Of the write that has done it. */
+  requestId: string | undefined
+}
 
 export class Kept {
   #bytes: Buffer | undefined
@@ -14,14 +22,13 @@ export class Kept {
   ) {}
 
   get type(): EventType {
-    return this.record.type
+    return this.record.happening.type
   }
 
   get xid(): number {
-    return this.record.xid
+    return this.record.happening.xid
   }
 
-  /** Uid that has made the context: there is none to ask when it is gone. */
   get owner(): number | null {
     return this.record.owner
   }
@@ -29,8 +36,9 @@ export class Kept {
   /** Shared by all readers, and made for the first one: most events have none. */
   get bytes(): Buffer {
     if (this.#bytes) return this.#bytes
-    const { type, xid, time, request_id, ...rest } = this.record
-    const data = JSON.stringify({ type, xid, time, request_id, ...rest, owner: undefined })
+    const { happening, time, requestId: request_id } = this.record
+    const { type, xid, ...rest } = happening
+    const data = JSON.stringify({ type, xid, time, request_id, ...rest })
     return (this.#bytes = Buffer.from(`id: ${this.id}\nevent: ${type}\ndata: ${data}\n\n`))
   }
 }

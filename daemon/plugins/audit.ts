@@ -99,7 +99,9 @@ function callerOf({ uid, gid, pid, executable, xid }: Peer): Caller {
 
 function recordOf(request: FastifyRequest, reply: FastifyReply): AuditRecord {
   const { calls = [], changes = [], problem } = request as Partial<FastifyRequest>
-  return { ...about(request), calls, changes, status: reply.statusCode, problem: problem?.type ?? null }
+  const { request_id, caller, action, method, path, xid } = about(request)
+  const [status, type] = [reply.statusCode, problem?.type ?? null]
+  return { request_id, caller, action, method, path, xid, calls, changes, status, problem: type }
 }
 
 /** What is done and has no line is owed to the log; the client is told. */

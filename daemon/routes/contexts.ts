@@ -51,24 +51,20 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
       const { body, query } = request
       const key = request.headers['idempotency-key']
       const answer = await idempotency.run(key, request.peer.uid, [request.url, body], async () => {
-        const { xid: asked, ...rest } = body
         const wait = query.wait === undefined ? undefined : untilHangUp(reply, stopping)
         const limit = typeof query.wait === 'number' ? query.wait * 1000 : undefined
         if (wait && !query.dry_run) reply.raw.once('close', hold(request, 'waiters'))
-        const applied = await contexts.create(asked, rest, writeOf(request, query), wait?.signal)
-        if (query.dry_run)
-          return {
-            ...applied,
-            status: 200,
-            json: JSON.stringify({ xid: applied.xid, changed: applied.changed, dry_run: true })
-          }
+        const applied = await contexts.create(body.xid, body, writeOf(request, query), wait?.signal)
+        const { xid, changed } = applied
+        if (query.dry_run) return { xid, status: 200, json: JSON.stringify({ xid, changed, dry_run: true }) }
         const report = wait && (await endedWithin(applied.ended, wait, limit))
-        if (report) return { ...applied, status: 200, json: JSON.stringify(report) }
-        return { ...applied, status: 201, ...renderingOf(applied) }
+        if (report) return { xid, status: 200, json: JSON.stringify(report) }
+        const { json, etag } = renderingOf(applied)
+        return { xid, status: 201, json, etag }
       })
       request.auditXid = answer.xid
       void reply.code(answer.status).type(JSON_TYPE)
-      if ('etag' in answer) void reply.header('location', `/contexts/${answer.xid}`).header('etag', answer.etag)
+      if (answer.etag !== undefined) void reply.header('location', `/contexts/${answer.xid}`).header('etag', answer.etag)
       return reply.send(answer.json as never)
     }
   })

@@ -469,7 +469,10 @@ export class NamespacesDriver implements Driver {
       domainname: context.names.get('domainname'),
       forkSlot: context.forks?.slot,
       log: context,
-      ...(data && { process: data.process, capture: data.capture, timeoutMs: data.timeoutMs })
+      process: data?.process,
+      capture: data?.capture,
+      timeoutMs: data?.timeoutMs,
+      startDelayMs: data?.startDelayMs
     }
   }
 
@@ -516,9 +519,7 @@ export class NamespacesDriver implements Driver {
       this.#whileStarting(context, () =>
         shim && pid1
           ? this.#replaceReaper(context, shim, spec)
-          : this.#unpaused(context, () =>
-              this.#startPid1(context, { ...spec, startDelayMs: data.startDelayMs }, 'init')
-            )
+          : this.#unpaused(context, () => this.#startPid1(context, spec, 'init'))
       )
     )
   }
