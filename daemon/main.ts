@@ -55,6 +55,8 @@ const EXIT_USAGE = 2
 
 // Start-up alone would make V8 grow its young generation to 3 x 16 MB, which an idle daemon never gives back.
 setFlagsFromString('--semi-space-growth-factor=1')
+// It is so small that collecting it in parallel only takes the other processors from the launchers.
+setFlagsFromString('--no-parallel-scavenge')
 
 const [name = '', ...args] = process.argv.slice(2)
 try {

@@ -143,7 +143,9 @@ int run_zygote() {
     signal(SIGCHLD, SIG_DFL);
     dup3(socket, CONTROL_FD, O_CLOEXEC);
     close(socket);
-    setsid();
+    // The scheduler counts priorities within a session only (sched(7), "The autogroup feature"): what gets ready or
+    // ends beside an order that is carried out shares one with it. Guests have their own.
+    if (wanted.kind == Kind::plain) setsid();
     int code = run_launcher(wanted, inherited);
     if (code == 0 && wanted.kind == Kind::shim) setpriority(PRIO_PROCESS, 0, lowest_nice);
     _exit(code);
