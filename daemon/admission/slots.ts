@@ -13,6 +13,7 @@ export class Slots {
   /** Of those that wanted one, since the daemon was started. */
   refused = 0
   #used = 0
+  /** Root's have no bound of their own. */
   readonly #byUid = new Map<number, number>()
   readonly #share: number
 
@@ -34,22 +35,27 @@ export class Slots {
 
   /** @throws Refusal 429 when the uid has its share, 503 when all are taken */
   take(uid: number): Release {
-    const own = this.#byUid.get(uid) ?? 0
     if (this.#used >= this.limit)
       throw this.#refusal(503, 'busy', `all ${this.limit} ${this.what} are in use (--${this.flag})`)
-    if (uid !== ROOT && own >= this.#share)
-      throw this.#refusal(429, 'share', `uid ${uid} has ${own} ${this.what}, half of all (--${this.flag})`)
+    if (uid !== ROOT) this.#takeShare(uid)
     this.#used++
-    this.#byUid.set(uid, own + 1)
     let isHeld = true
     return () => {
       if (!isHeld) return
       isHeld = false
       this.#used--
+      if (uid === ROOT) return
       const left = (this.#byUid.get(uid) ?? 1) - 1
       if (left > 0) this.#byUid.set(uid, left)
       else this.#byUid.delete(uid)
     }
+  }
+
+  #takeShare(uid: number): void {
+    const own = this.#byUid.get(uid) ?? 0
+    if (own >= this.#share)
+      throw this.#refusal(429, 'share', `uid ${uid} has ${own} ${this.what}, half of all (--${this.flag})`)
+    this.#byUid.set(uid, own + 1)
   }
 
   #refusal(status: number, type: string, detail: string): Refusal {
