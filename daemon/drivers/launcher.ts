@@ -396,6 +396,8 @@ export class Launch {
       const exit = { status: word, oomKilled, timedOut: timedOut === '1', truncated: truncated === '1' }
       // A reaper's own end, -1, is no exit of a guest's process.
       this.#finish(word < 0 ? undefined : exit)
+      // Its last word. The way over the end of its stream, which is ours to end then, takes much longer.
+      this.#socket.destroy()
     }
   }
 }
