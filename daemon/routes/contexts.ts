@@ -64,7 +64,8 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
       })
       request.auditXid = answer.xid
       void reply.code(answer.status).type(JSON_TYPE)
-      if (answer.etag !== undefined) void reply.header('location', `/contexts/${answer.xid}`).header('etag', answer.etag)
+      if (answer.etag !== undefined)
+        void reply.header('location', `/contexts/${answer.xid}`).header('etag', answer.etag)
       return reply.send(answer.json as never)
     }
   })
