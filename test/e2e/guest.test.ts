@@ -54,6 +54,15 @@ onRealDrivers((test, daemon, driver) => {
     for (const set of ['CapBnd', 'CapPrm', 'CapEff', 'CapInh', 'CapAmb']) t.equal(hex(lineOf(stdout, set)), 0n, set)
   })
 
+  test('every process that is started has a session of its own, out of which no signal to a group leads', async (t) => {
+    const guest = await guestWithInit(t)
+    const { initpid } = await guest.context()
+    const inside = (await guest.capture(['/bin/cat', '/proc/self/status'])).stdout
+    for (const status of [inside, readFileSync(`/proc/${initpid}/status`, 'utf8')])
+      for (const leader of ['NStgid', 'NSpgid', 'NSsid'])
+        t.equal(lineOf(status, leader), lineOf(status, 'NSpid'), leader)
+  })
+
   test('a process of another user has the ids it was given and no effective capability', async (t) => {
     const guest = await guestWithInit(t)
     const user = { uid: 1234, gid: 2345, groups: [7, 77777] }
