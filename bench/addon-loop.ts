@@ -3,6 +3,7 @@ import { vserver } from '../daemon/drivers/native.js'
 
 const XID = 100
 const UNAME_FIELDS = 7
+const words = new BigUint64Array(10)
 const TURNS = 2000
 const CALLS_A_TURN = 50
 
@@ -30,7 +31,7 @@ const gets: Record<string, () => void> = {
   '/contexts/:xid/uname': names,
   '/contexts/:xid/stat': () => {
     vserver.ctxStat(XID)
-    vserver.virtStat(XID)
+    vserver.virtStat(XID, words)
   }
 }
 

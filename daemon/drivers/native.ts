@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import type { FlagsData, Stat } from './driver.js'
+import type { FlagsData } from './driver.js'
 import { nativeFolder } from '../package.js'
 import { CallError } from './errors.js'
 
@@ -40,7 +40,12 @@ interface Vserver {
   ctxStat(xid: number): { usecnt: number; tasks: number }
   /** ctxStat's tasks alone. */
   tasks(xid: number): number
-  virtStat(xid: number): Omit<Stat, 'usecnt' | 'tasks'>
+  /**
+   * Into `words`: offset and uptime in nanoseconds, threads, those that run, in uninterruptible sleep and on hold, forks,
+   * and three load averages in 1/2048.
+   * @param words 10 of them
+   */
+  virtStat(xid: number, words: BigUint64Array): void
   /** virtStat's uptime alone, nanoseconds. */
   uptime(xid: number): bigint
   setBcaps(xid: number, word: bigint, mask: bigint): void

@@ -1,6 +1,9 @@
 // vserver(2): words cross as BigInts, names as strings.
 #include "../vserver/commands.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "../vserver/death.h"
 #include "glue.h"
 
@@ -43,23 +46,17 @@ Napi::Value uptime_(Info info) {
   return big(info, data.uptime);
 }
 
-Napi::Value virt_stat_(Info info) {
-  Napi::Env env = info.Env();
+// Into an array of the caller's: so many properties of a new object would cost more than the call itself.
+void virt_stat_(Info info) {
+  if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_biguint64_array)
+    throw Napi::TypeError::New(info.Env(), "expected a BigUint64Array");
+  auto words = info[1].As<Napi::BigUint64Array>();
   vserver::VirtStat data{};
   check(info, vserver::virt_stat(xid_arg(info), &data));
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("offset", big(info, data.offset));
-  object.Set("uptime", big(info, data.uptime));
-  object.Set("nr_threads", Napi::Number::New(env, data.nr_threads));
-  object.Set("nr_running", Napi::Number::New(env, data.nr_running));
-  object.Set("nr_unintr", Napi::Number::New(env, data.nr_uninterruptible));
-  object.Set("nr_onhold", Napi::Number::New(env, data.nr_onhold));
-  object.Set("nr_forks", Napi::Number::New(env, data.nr_forks));
-  Napi::Array load = Napi::Array::New(env, 3);
-  constexpr double fixed_point_one = 2048;
-  for (uint32_t i = 0; i < 3; i++) load.Set(i, Napi::Number::New(env, data.load[i] / fixed_point_one));
-  object.Set("load", load);
-  return object;
+  const uint64_t told[] = {data.offset,    data.uptime,   data.nr_threads, data.nr_running, data.nr_uninterruptible,
+                           data.nr_onhold, data.nr_forks, data.load[0],    data.load[1],    data.load[2]};
+  if (words.ElementLength() != std::size(told)) throw Napi::TypeError::New(info.Env(), "expected 10 words");
+  std::copy(std::begin(told), std::end(told), words.Data());
 }
 
 template <Result (*get)(uint32_t, MaskedWord*)>

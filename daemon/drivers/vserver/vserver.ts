@@ -37,6 +37,11 @@ const REMOVE_TIMEOUT_MS = 10_000
 /** Zombies keep their xid until they are waited for, also when their context is gone and another one has it. */
 const hasEnded = ['Z', 'X']
 
+/** What virt_stat was answered last. */
+const statWords = new BigUint64Array(10)
+/** A load average of 1. */
+const LOAD_ONE = 2048
+
 const fieldIds = Object.fromEntries(unameFields.map(({ name, id }) => [name, id])) as Record<UnameField, number>
 
 export interface VserverOptions {
@@ -203,7 +208,15 @@ export class VserverDriver implements Driver {
   }
 
   vx_stat(xid: number): Stat {
-    return ask(xid, () => ({ ...vserver.ctxStat(xid), ...vserver.virtStat(xid) }))
+    const { usecnt, tasks } = ask(xid, () => vserver.ctxStat(xid))
+    ask(xid, () => {
+      vserver.virtStat(xid, statWords)
+    })
+    const [offset = 0n, uptime = 0n, ...counts] = statWords
+    const [nr_threads = 0, nr_running = 0, nr_unintr = 0, nr_onhold = 0, nr_forks = 0, ...loads] = counts.map(Number)
+    const [one = 0, five = 0, fifteen = 0] = loads.map((load) => load / LOAD_ONE)
+    const load: Stat['load'] = [one, five, fifteen]
+    return { usecnt, tasks, nr_threads, nr_running, nr_unintr, nr_onhold, nr_forks, load, offset, uptime }
   }
 
   vx_bcaps_get(xid: number): bigint {
