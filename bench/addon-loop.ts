@@ -14,7 +14,7 @@ const names = () => {
 /** The commands that a GET of each resource makes (test/e2e/vserver-trace.test.ts). */
 const gets: Record<string, () => void> = {
   '/contexts/:xid': () => {
-    vserver.getCflags(XID)
+    vserver.getCflags(XID, words)
     vserver.tasks(XID)
     vserver.uptime(XID)
     names()
@@ -23,7 +23,7 @@ const gets: Record<string, () => void> = {
     vserver.getCcaps(XID)
   },
   '/contexts/:xid/flags': () => {
-    vserver.getCflags(XID)
+    vserver.getCflags(XID, words)
   },
   '/contexts/:xid/bcaps': () => {
     vserver.getBcaps(XID)

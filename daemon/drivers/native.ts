@@ -2,7 +2,6 @@
 import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import type { FlagsData } from './driver.js'
 import { nativeFolder } from '../package.js'
 import { CallError } from './errors.js'
 
@@ -43,7 +42,7 @@ interface Vserver {
   /**
    * Into `words`: offset and uptime in nanoseconds, threads, those that run, in uninterruptible sleep and on hold, forks,
    * and three load averages in 1/2048.
-   * @param words 10 of them
+   * @param words at least 10
    */
   virtStat(xid: number, words: BigUint64Array): void
   /** virtStat's uptime alone, nanoseconds. */
@@ -53,7 +52,8 @@ interface Vserver {
   setCcaps(xid: number, word: bigint, mask: bigint): void
   getCcaps(xid: number): bigint
   setCflags(xid: number, word: bigint, mask: bigint): void
-  getCflags(xid: number): FlagsData
+  /** Flags and mask into `words`. @param words at least 2 */
+  getCflags(xid: number, words: BigUint64Array): void
   setVhiName(xid: number, field: number, value: string): void
   getVhiName(xid: number, field: number): string
   ctxKill(xid: number, pid: number, signal: number): void

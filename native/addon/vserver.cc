@@ -16,6 +16,16 @@ uint32_t xid_arg(Info info) { return static_cast<uint32_t>(int_arg(info, 0)); }
 
 Napi::Value big(Info info, uint64_t value) { return Napi::BigInt::New(info.Env(), value); }
 
+// Into an array of the caller's, its last argument: properties of a new object would cost more than the call itself.
+template <size_t count>
+void give(Info info, const uint64_t (&told)[count]) {
+  Napi::Value last = info[info.Length() - 1];
+  if (!last.IsTypedArray() || last.As<Napi::TypedArray>().TypedArrayType() != napi_biguint64_array ||
+      last.As<Napi::TypedArray>().ElementLength() < count)
+    throw Napi::TypeError::New(info.Env(), "expected a BigUint64Array that is long enough");
+  std::copy(std::begin(told), std::end(told), last.As<Napi::BigUint64Array>().Data());
+}
+
 Napi::Value task_xid_(Info info) { return number(info, vserver::task_xid(int_arg(info, 0))); }
 
 // Value: the pid of init, 0 for none.
@@ -46,17 +56,12 @@ Napi::Value uptime_(Info info) {
   return big(info, data.uptime);
 }
 
-// Into an array of the caller's: so many properties of a new object would cost more than the call itself.
 void virt_stat_(Info info) {
-  if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_biguint64_array)
-    throw Napi::TypeError::New(info.Env(), "expected a BigUint64Array");
-  auto words = info[1].As<Napi::BigUint64Array>();
   vserver::VirtStat data{};
   check(info, vserver::virt_stat(xid_arg(info), &data));
   const uint64_t told[] = {data.offset,    data.uptime,   data.nr_threads, data.nr_running, data.nr_uninterruptible,
                            data.nr_onhold, data.nr_forks, data.load[0],    data.load[1],    data.load[2]};
-  if (words.ElementLength() != std::size(told)) throw Napi::TypeError::New(info.Env(), "expected 10 words");
-  std::copy(std::begin(told), std::end(told), words.Data());
+  give(info, told);
 }
 
 template <Result (*get)(uint32_t, MaskedWord*)>
@@ -71,13 +76,11 @@ void set_word_(Info info) {
   check(info, set(xid_arg(info), {word_arg(info, 1), word_arg(info, 2)}));
 }
 
-Napi::Value get_cflags_(Info info) {
+void get_cflags_(Info info) {
   MaskedWord word{};
   check(info, vserver::get_cflags(xid_arg(info), &word));
-  Napi::Object object = Napi::Object::New(info.Env());
-  object.Set("flags", big(info, word.word));
-  object.Set("mask", big(info, word.mask));
-  return object;
+  const uint64_t told[] = {word.word, word.mask};
+  give(info, told);
 }
 
 Napi::Value get_vhi_name_(Info info) {

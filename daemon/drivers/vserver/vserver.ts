@@ -37,8 +37,8 @@ const REMOVE_TIMEOUT_MS = 10_000
 /** Zombies keep their xid until they are waited for, also when their context is gone and another one has it. */
 const hasEnded = ['Z', 'X']
 
-/** What virt_stat was answered last. */
-const statWords = new BigUint64Array(10)
+/** What a call was answered last. */
+const words = new BigUint64Array(10)
 /** A load average of 1. */
 const LOAD_ONE = 2048
 
@@ -210,9 +210,9 @@ export class VserverDriver implements Driver {
   vx_stat(xid: number): Stat {
     const { usecnt, tasks } = ask(xid, () => vserver.ctxStat(xid))
     ask(xid, () => {
-      vserver.virtStat(xid, statWords)
+      vserver.virtStat(xid, words)
     })
-    const [offset = 0n, uptime = 0n, ...counts] = statWords
+    const [offset = 0n, uptime = 0n, ...counts] = words
     const [nr_threads = 0, nr_running = 0, nr_unintr = 0, nr_onhold = 0, nr_forks = 0, ...loads] = counts.map(Number)
     const [one = 0, five = 0, fifteen = 0] = loads.map((load) => load / LOAD_ONE)
     const load: Stat['load'] = [one, five, fifteen]
@@ -240,7 +240,11 @@ export class VserverDriver implements Driver {
   }
 
   vx_flags_get(xid: number): FlagsData {
-    return ask(xid, () => vserver.getCflags(xid))
+    ask(xid, () => {
+      vserver.getCflags(xid, words)
+    })
+    const [flags = 0n, mask = 0n] = words
+    return { flags, mask }
   }
 
   async vx_flags_set(xid: number, data: FlagsData): Promise<void> {
