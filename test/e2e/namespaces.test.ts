@@ -83,7 +83,7 @@ void t.test(
     t.same(mountsOfHost(), before.mounts, 'no mount is left')
     await until('no child and no zombie is left', () => isIdle(own.pid))
     await until('no descriptor is left', () => descriptorsOf(own.pid).length <= before.descriptors).catch(() => {
-      t.same(linksIn(`/proc/${own.pid}/fd`), before.descriptors, 'no descriptor is left')
+      t.equal(descriptorsOf(own.pid).length, before.descriptors, linksIn(`/proc/${own.pid}/fd`).join(' '))
     })
   }
 )
