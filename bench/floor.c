@@ -132,10 +132,12 @@ static int connect_to(const char *path) {
   return fd;
 }
 
+static char reply[8 << 20];
+
 // One request over a connection that is kept, and its whole answer, which must be a success.
 static void ask(const char *path, const char *method, const char *target, const char *json) {
   static int fd = -1;
-  static char request[4096], reply[8 << 20];
+  static char request[4096];
   if (fd < 0) fd = connect_to(path);
   char about[96] = "";
   if (*json)
@@ -160,6 +162,7 @@ static void ask(const char *path, const char *method, const char *target, const 
 int main(int argc, char **argv) {
   const char *mode = argc > 3 ? argv[1] : "";
   int turns = argc > 3 ? atoi(argv[2]) : 0;
+  if (!strcmp(mode, "ask")) memset(reply, 1, sizeof reply);  // so that no turn pays for its memory
   for (int i = 0; i < turns; i++) {
     double start = now_us();
     if (!strcmp(mode, "life") && argc > 4)

@@ -6,6 +6,8 @@ import { contextView } from './view.js'
 
 export interface Rendering {
   json: string
+  /** Of it in UTF-8. */
+  bytes: number
   /** Strong: the same text has the same tag, in another daemon too. */
   etag: string
 }
@@ -20,7 +22,11 @@ interface Kept extends Rendering {
 
 export function render(view: Context): Rendering {
   const json = JSON.stringify(view)
-  return { json, etag: `"${createHash('sha1').update(json).digest('base64url')}"` }
+  return {
+    json,
+    bytes: Buffer.byteLength(json),
+    etag: `"${createHash('sha1').update(json).digest('base64url')}"`
+  }
 }
 
 /** Contexts as JSON text, kept while the driver says that they have not changed. */

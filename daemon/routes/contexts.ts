@@ -21,6 +21,7 @@ import {
 } from '../schemas/context.js'
 import { problems } from '../schemas/problem.js'
 import { parseSignal } from '../vocabulary/signals.js'
+import { listText } from './list.js'
 import { untilHangUp, writeOf, type App, type Resources } from './types.js'
 
 const tags = ['contexts']
@@ -90,10 +91,16 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
         .filter((xid) => xid > after)
         .filter((xid) => name === undefined || whileThere(() => driver.vx_uname_get(xid, 'context')) === name)
       const page = wanted.slice(0, limit)
-      const next = wanted.length > limit ? page.at(-1) : null
+      const next = wanted.length > limit ? (page.at(-1) ?? null) : null
       // One that ends between two reads is no error of the list.
-      const texts = page.flatMap((xid) => whileThere(() => renderings.get(xid).json) ?? [])
-      void reply.type(JSON_TYPE).send(`{"contexts":[${texts.join(',')}],"next":${next}}` as never)
+      const { bytes, text } = listText(
+        page.flatMap((xid) => whileThere(() => renderings.get(xid)) ?? []),
+        next
+      )
+      void reply
+        .type(JSON_TYPE)
+        .header('content-length', bytes)
+        .send(text as never)
     }
   })
 

@@ -1,0 +1,33 @@
+import { Readable } from 'node:stream'
+import type { Rendering } from '../contexts/renderings.js'
+
+/** Characters that are written at a time. */
+const PIECE_LENGTH = 32_768
+
+export interface ListText {
+  /** Of all of it. */
+  bytes: number
+  text: Readable
+}
+
+/**
+ * `{"contexts":[…],"next":…}`, piece by piece. Joined and encoded as a whole, a long one would take memory that is new to
+ * the process each time, and a slow reader would have the daemon keep it.
+ */
+export function listText(contexts: readonly Rendering[], next: number | null): ListText {
+  const [head, tail] = ['{"contexts":[', `],"next":${next}}`]
+  const commas = Math.max(contexts.length - 1, 0)
+  const bytes = contexts.reduce((sum, context) => sum + context.bytes, head.length + commas + tail.length)
+  return { bytes, text: Readable.from(pieces(head, contexts, tail)) }
+}
+
+function* pieces(head: string, contexts: readonly Rendering[], tail: string): Generator<string> {
+  let piece = head
+  for (const [i, { json }] of contexts.entries()) {
+    piece += i === 0 ? json : `,${json}`
+    if (piece.length < PIECE_LENGTH) continue
+    yield piece
+    piece = ''
+  }
+  yield piece + tail
+}
