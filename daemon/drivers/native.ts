@@ -28,6 +28,9 @@ export interface ForkCounterFiles {
   counters: number
 }
 
+/** Of a frame that a launcher sends: Frame of native/launcher/report.h. */
+export type FrameType = 'S' | 'E' | 'X' | 'A' | 'N' | 'O' | 'R'
+
 /** A wait_exit under way in a thread of its own. */
 export type WaitHandle = object & { readonly __wait?: never }
 
@@ -79,6 +82,14 @@ interface Addon {
   /** By the first letter of its kind (Kind of native/launcher/spec.h). No order that it is given may ask for more than `bcaps`. */
   forkLauncher(zygote: number, kind: string, bcaps: bigint): number
   sendOrder(socket: number, order: Buffer, cgroup: number, pid1: number, log: number): void
+  /**
+   * Once, before the first line is opened. The listener is called with each frame: with text, or for 'O' and 'R' with
+   * bytes; and without a type when the launcher has closed its end.
+   */
+  listenToLines(listener: (fd: number, type?: FrameType, payload?: string | Buffer) => void): void
+  /** Hears of what comes by a launcher's socket, which is the line's from now on. */
+  openLine(fd: number): void
+  closeLine(fd: number): void
   /** The daemon's end of a new socket to a shim that an earlier daemon started. */
   connectShim(pid: number, startTime: number, protocol: number): number
   /** Whether a launcher of any daemon works for this cgroup. */

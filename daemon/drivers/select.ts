@@ -1,6 +1,6 @@
 import type { Driver, DriverName } from './driver.js'
 import { CallError } from './errors.js'
-import type { LogTarget } from './launcher.js'
+import type { LogTarget } from './launcher/order.js'
 
 export interface Selection {
   driver: Driver

@@ -4,7 +4,7 @@ import { open, readdir, readFile, stat, type FileHandle } from 'node:fs/promises
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CallError, withErrno } from '../drivers/errors.js'
-import type { LogTarget } from '../drivers/launcher.js'
+import type { LogTarget } from '../drivers/launcher/order.js'
 import { CHUNK, notice, pick, startOfTail, wantedBy, wholeLines, type Wanted } from './lines.js'
 import type { Following, GuestLogs, LogOwner, LogQuery } from './logs.js'
 

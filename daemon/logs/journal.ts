@@ -3,7 +3,7 @@ import { closeSync, constants, openSync, readFileSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { Refusal } from '../contexts/refusal.js'
 import { withErrno } from '../drivers/errors.js'
-import type { LogTarget } from '../drivers/launcher.js'
+import type { LogTarget } from '../drivers/launcher/order.js'
 import type { GuestLogs, LogOwner } from './logs.js'
 
 /** Of a journal namespace: systemd-journald.service(8). */

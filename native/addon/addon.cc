@@ -2,6 +2,7 @@
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
   export_process(env, exports);
+  export_lines(env, exports);
   export_host(env, exports);
   export_service(env, exports);
   export_forks(env, exports);

@@ -44,6 +44,7 @@ inline uint64_t word_arg(const Napi::CallbackInfo& info, size_t index) {
 }
 
 void export_process(Napi::Env env, Napi::Object exports);
+void export_lines(Napi::Env env, Napi::Object exports);
 void export_host(Napi::Env env, Napi::Object exports);
 void export_service(Napi::Env env, Napi::Object exports);
 void export_forks(Napi::Env env, Napi::Object exports);

@@ -77,7 +77,7 @@ Deadlines deadlines_of(const Spec& spec) {
   return d;
 }
 
-int tell_outcome(const Spec& spec, const Failure& failure, const Child& child, Outcome* outcome) {
+int tell_outcome(const Spec& spec, const Failure& failure, const Child& child, Outcome* outcome, bool takes_next) {
   if (failure.code) {
     send_failure(failure);
     return 1;
@@ -90,6 +90,7 @@ int tell_outcome(const Spec& spec, const Failure& failure, const Child& child, O
   char pid[16], end[64];
   int n = snprintf(pid, sizeof pid, "%d", child.pid);
   if (!tells_start(spec)) frames[count++] = {Frame::started, pid, static_cast<size_t>(n)};
+  if (takes_next) frames[count++] = {Frame::next, "", 0};
   n = snprintf(end, sizeof end, "%d %d %d %c", outcome->status, outcome->timed_out, outcome->truncated,
                static_cast<char>(outcome->oom));
   frames[count++] = {Frame::exited, end, static_cast<size_t>(n)};
@@ -132,7 +133,8 @@ Outcome see_through(const Child& child, const Spec& spec, long deadline, Pipes* 
     if (told && !give_up) give_up = now_ms() + reap_limit_ms;
     if (!over && give_up && now_ms() >= give_up) break;
   }
-  if (waitpid(child.pid, &outcome.status, WNOHANG) != child.pid) outcome.status = SIGKILL;
+  outcome.is_reaped = waitpid(child.pid, &outcome.status, WNOHANG) == child.pid;
+  if (!outcome.is_reaped) outcome.status = SIGKILL;
   log->drain();
   // What the process left in the pipes, but no waiting for children it left behind with them.
   drain(&out, spec.capture_limit, &outcome.truncated, 64);

@@ -10,7 +10,8 @@
 #include "spec.h"
 
 struct Outcome {
-  int status = 0;  // wait(2)
+  int status = 0;          // wait(2)
+  bool is_reaped = false;  // else somebody who traces it keeps its end from the launcher
   bool timed_out = false;
   bool truncated = false;
   OomKilled oom = OomKilled::no;
@@ -31,5 +32,7 @@ Deadlines deadlines_of(const Spec& spec);
 // process group at the deadline (0: none). Without capture what it wrote is in the log when this returns.
 Outcome see_through(const Child& child, const Spec& spec, long deadline, Pipes* pipes, Log* log);
 
-// The last frames: the failure, or what it wrote and how it ended. Returns the launcher's exit code.
-int tell_outcome(const Spec& spec, const Failure& failure, const Child& child, Outcome* outcome);
+// The last frames of an order: the failure, or what it wrote and how it ended. `takes_next`: the launcher goes on to
+// another order. Returns the launcher's exit code.
+int tell_outcome(const Spec& spec, const Failure& failure, const Child& child, Outcome* outcome,
+                 bool takes_next = false);

@@ -115,8 +115,10 @@ Failure start(const Spec& spec, const Join& join, const ChildStack& stack, Pipes
 
 }  // namespace
 
-Join prepare_join() {
+Join prepare_join(const Join& before) {
   Join join;
+  // A new page: nothing that could still write to the last one is to be believed.
+  if (before.made) munmap(before.made, sizeof *before.made);
   void* page = mmap(nullptr, sizeof *join.made, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED)
     join.failed = {errno, "mmap", ""};
@@ -127,7 +129,7 @@ Join prepare_join() {
   return join;
 }
 
-int run_join(const Spec& spec, const Join& join, Pipes pipes, const ChildStack& stack) {
+int run_join(const Spec& spec, const Join& join, Pipes pipes, const ChildStack& stack, bool* takes_next) {
   signal(SIGPIPE, SIG_IGN);  // a guest that closes its input must not end its launcher
   Deadlines deadlines = deadlines_of(spec);
   Child child;
@@ -142,7 +144,14 @@ int run_join(const Spec& spec, const Join& join, Pipes pipes, const ChildStack& 
   }
   // The reaper looks whether this was the last process, also after a start that failed.
   if (spec.poke_reaper) sys_pidfd_send_signal(PID1_FD, SIGCHLD);
-  int code = tell_outcome(spec, failure, child, &outcome);
+  // What a log goes on for, or a guest keeps from us, is not ours to leave.
+  *takes_next = !failure.code && spec.capture && outcome.is_reaped;
+  if (*takes_next) {
+    close(child.ended);
+    let_go_of_context();
+  }
+  int code = tell_outcome(spec, failure, child, &outcome, *takes_next);
+  if (*takes_next) return code;
   let_go_of_daemon();
   log.see_through();
   return code;

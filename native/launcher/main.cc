@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <initializer_list>
 
@@ -59,50 +60,89 @@ struct Inherited {
   int host_list;  // of GuestMounts
 };
 
-// Carries out the one order that comes on CONTROL_FD. Returns the exit code.
-int run_launcher(const Wanted& wanted, const Inherited& inherited) {
-  const auto& [unfiltered, usual, host_list] = inherited;
-  prctl(PR_SET_NAME, "contextd-shim");
-  take_own_keyring();
-  GuestMounts mounts;
-  if (wanted.kind == Kind::shim) mounts = prepare_mounts(host_list);
-  int no_door = wanted.kind == Kind::shim ? make_door() : 0;
-  Join join;
-  if (wanted.kind == Kind::join) join = prepare_join();
-  ChildStack stack;
-  if (wanted.kind != Kind::plain) stack = prepare_child_stack();
-  Failed uncut = cut_bounding_set(wanted.bcaps);
-  Pipes pipes;
-  int no_pipes = make_output_pipes(&pipes);
-  restore_priority(usual);
+int fail(int code, const char* call, const char* detail) {
+  send_failure(make_failure(code, call, detail));
+  return 1;
+}
 
+// What is ready before the order is known.
+struct Ready {
+  GuestMounts mounts;
+  Join join;
+  ChildStack stack;
+  Pipes pipes;
+  int no_pipes = 0;
+  int no_door = 0;
+  Failed uncut;
+};
+
+// What each order has of its own.
+void get_ready_again(const Wanted& wanted, Ready* ready) {
+  // Guests are not to meet in a keyring.
+  take_own_keyring();
+  if (wanted.kind == Kind::join) ready->join = prepare_join(ready->join);
+  ready->pipes = {};
+  ready->no_pipes = make_output_pipes(&ready->pipes);
+}
+
+Ready get_ready(const Wanted& wanted, int host_list) {
+  Ready ready;
+  get_ready_again(wanted, &ready);
+  if (wanted.kind == Kind::shim) {
+    ready.mounts = prepare_mounts(host_list);
+    ready.no_door = make_door();
+  }
+  if (wanted.kind != Kind::plain) ready.stack = prepare_child_stack();
+  ready.uncut = cut_bounding_set(wanted.bcaps);
+  return ready;
+}
+
+// Carries out the next order that comes on CONTROL_FD. Returns the exit code.
+int carry_out_order(const Wanted& wanted, const Failed& unfiltered, Ready* ready, bool* takes_next) {
   char* buffer = nullptr;
   SpecHeader header{};
   Spec spec;
   int err = read_spec_message(CONTROL_FD, &buffer, &header, true);
-  if (err == EPIPE) return 0;  // never needed
-  if (err) return send_failure(make_failure(err, "recvmsg", "launcher message")), 1;
+  if (err == EPIPE) return 0;  // not needed any more
+  if (err) return fail(err, "recvmsg", "launcher message");
   err = parse_spec(buffer, header, &spec);
-  if (err) return send_failure(make_failure(err, "launcher", "launcher message")), 1;
+  if (err) return fail(err, "launcher", "launcher message");
   // A kernel before 3.17, or one without filters, could refuse a guest nothing; all that have what namespaces need can.
   bool may_lack = spec.mode >= Mode::vs_create && (unfiltered.code == ENOSYS || unfiltered.code == EINVAL);
-  if (unfiltered.code && !may_lack)
-    return send_failure(make_failure(unfiltered.code, unfiltered.call, unfiltered.detail)), 1;
+  if (unfiltered.code && !may_lack) return fail(unfiltered.code, unfiltered.call, unfiltered.detail);
   spec.bounding = wanted.bcaps;
-  if (uncut.code) return send_failure(make_failure(uncut.code, uncut.call, uncut.detail)), 1;
-  if (no_door) return send_failure(make_failure(no_door, "socketpair", "door")), 1;
-  if (no_pipes) return send_failure(make_failure(no_pipes, "pipe2", "output")), 1;
+  const auto& [mounts, join, stack, pipes, no_pipes, no_door, uncut] = *ready;
+  if (uncut.code) return fail(uncut.code, uncut.call, uncut.detail);
+  if (no_door) return fail(no_door, "socketpair", "door");
+  if (no_pipes) return fail(no_pipes, "pipe2", "output");
+  int code = 2;
   switch (spec.mode) {
     case Mode::probe: return run_probe(mounts);
     case Mode::init:
-    case Mode::reaper: return run_shim(spec, &mounts, pipes, stack);
-    case Mode::exec: return run_join(spec, join, pipes, stack);
+    case Mode::reaper: return run_shim(spec, &ready->mounts, pipes, stack);
+    case Mode::exec: code = run_join(spec, join, pipes, stack, takes_next); break;
     case Mode::vs_create: return run_vserver_create(spec);
     case Mode::vs_enter: return run_vserver_enter(spec, pipes);
     case Mode::vs_list: return run_vserver_list(spec);
     case Mode::none: break;
   }
-  return 2;
+  free_lists(&spec);
+  free(buffer);
+  return code;
+}
+
+// Carries out orders: one, or, where nothing of the last one is left, others after it.
+int run_launcher(const Wanted& wanted, const Inherited& inherited) {
+  prctl(PR_SET_NAME, "contextd-shim");
+  Ready ready = get_ready(wanted, inherited.host_list);
+  restore_priority(inherited.usual);
+  for (;;) {
+    bool takes_next = false;
+    int code = carry_out_order(wanted, inherited.unfiltered, &ready, &takes_next);
+    if (!takes_next) return code;
+    note_oom_kills();
+    get_ready_again(wanted, &ready);
+  }
 }
 
 // The socket of a launcher to be. Returns -1 when the daemon is gone.

@@ -67,6 +67,10 @@ void let_go_of_daemon() {
   for (int fd : {CONTROL_FD, CGROUP_FD, PID1_FD}) close(fd);
 }
 
+void let_go_of_context() {
+  for (int fd : {CGROUP_FD, PID1_FD}) dup3(DOOR_FD, fd, O_CLOEXEC);
+}
+
 Failure make_failure(int code, const char* call, const char* detail) {
   Failure failure{};
   failure.code = code;

@@ -14,6 +14,7 @@ enum class Frame : uint32_t {
   admitted = 'A',  // "PID init" or "PID reaper": to a daemon that came by the door
   out = 'O',       // captured stdout
   err = 'R',       // captured stderr
+  next = 'N',      // "": the launcher takes another order after the exit that follows
 };
 
 struct FrameView {
@@ -21,7 +22,7 @@ struct FrameView {
   const void* data;
   size_t size;
 };
-constexpr size_t frames_max = 4;
+constexpr size_t frames_max = 5;
 
 // Sending never fails the job: a daemon that is gone reads the cgroup's attributes when it is back. Frames that go
 // together, frames_max at most, wake the daemon once.
@@ -30,6 +31,8 @@ void send_text(Frame type, const char* format, ...) __attribute__((format(printf
 
 // All is told. The daemon sees the end of its socket, and the context is nobody's to keep.
 void let_go_of_daemon();
+// The context alone. Its descriptors' numbers stay taken.
+void let_go_of_context();
 
 struct Failure {
   int32_t code;  // errno; 0 is no failure

@@ -24,7 +24,10 @@ import type {
   WaitResult
 } from '../driver.js'
 import { CallError, withErrno } from '../errors.js'
-import { Launchers, type Launch, type LauncherSpec, type LogTarget, type Pid1 } from '../launcher.js'
+import type { Launch } from '../launcher/launch.js'
+import { Launchers } from '../launcher/launchers.js'
+import type { LauncherSpec, LogTarget } from '../launcher/order.js'
+import type { Pid1 } from '../launcher/report.js'
 import { native } from '../native.js'
 import { guestProcesses } from '../procfs.js'
 import { PastDeaths, type Death } from '../past-deaths.js'
@@ -128,7 +131,7 @@ export class NamespacesDriver implements Driver {
         moveInto(home.shims, pid)
       }))
       await home.withScratch(async (path) => {
-        const probe = ready.start({ mode: 'probe' }, path)
+        const probe = ready.start({ mode: 'probe' }, { path })
         await probe.started
         await probe.ended
       })
@@ -588,7 +591,7 @@ export class NamespacesDriver implements Driver {
   async #startPid1(context: Context, spec: LauncherSpec, role: Pid1['role']): Promise<number> {
     await this.#forgetLastRun(context)
     this.#noteGranted(context)
-    const shim = this.#launchers.start(spec, context.path)
+    const shim = this.#launchers.start(spec, context)
     context.hasRun = true
     const ended = this.#followShim(context, shim)
     let pid
@@ -639,7 +642,7 @@ export class NamespacesDriver implements Driver {
     const spec = { ...this.#spec(context, 'exec', data), pokeReaper: pid1.role === 'reaper' }
     this.#noteGranted(context)
     try {
-      const join = this.#withPid1(context, (pidfd) => this.#launchers.start(spec, context.path, pidfd))
+      const join = this.#withPid1(context, (pidfd) => this.#launchers.start(spec, context, pidfd))
       context.joins.add(join)
       const ended = join.ended.then(async (exit) => {
         context.joins.delete(join)
@@ -729,6 +732,7 @@ export class NamespacesDriver implements Driver {
       // Even when the directory cannot be removed nobody waits for ever; the next start clears it away.
       this.#contexts.delete(context.xid)
       this.#sorted = undefined
+      this.#launchers.forget(context)
       if (context.forks) this.#forks?.forget(context.forks)
       if (this.#onDeath) this.#onDeath(context.xid, result, context.owner, context.incarnation)
       else this.#unheard.push([context.xid, result, context.owner, context.incarnation])

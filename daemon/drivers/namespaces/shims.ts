@@ -1,6 +1,7 @@
 /** Shims that an earlier daemon started. */
 import { CallError } from '../errors.js'
-import { Launch } from '../launcher.js'
+import { Launch } from '../launcher/launch.js'
+import { Line } from '../launcher/line.js'
 import { native, protocol } from '../native.js'
 import type { Attributes } from './attributes.js'
 import type { Context } from './context.js'
@@ -17,7 +18,7 @@ export function reachShim(context: Context, { shim = '' }: Attributes): Launch |
     return undefined
   }
   try {
-    return new Launch(native.connectShim(pid, startTime, protocol))
+    return new Launch(new Line(native.connectShim(pid, startTime, protocol)))
   } catch (error) {
     if (!(error instanceof CallError)) throw error
     context.unreachable =

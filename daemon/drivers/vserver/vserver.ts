@@ -19,7 +19,9 @@ import type {
   WaitResult
 } from '../driver.js'
 import { CallError, whileThere, withErrno } from '../errors.js'
-import { Launchers, type Launch, type LauncherSpec, type LogTarget } from '../launcher.js'
+import type { Launch } from '../launcher/launch.js'
+import { Launchers } from '../launcher/launchers.js'
+import type { LauncherSpec, LogTarget } from '../launcher/order.js'
 import { asCallError, vserver } from '../native.js'
 import { parseStat } from '../procfs.js'
 import { PastDeaths, type Death } from '../past-deaths.js'
