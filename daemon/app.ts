@@ -13,6 +13,7 @@ import { Events } from './events/events.js'
 import { Metrics } from './metrics/metrics.js'
 import { addAdmission } from './plugins/admission.js'
 import { addAudit } from './plugins/audit.js'
+import { addDocs } from './plugins/docs.js'
 import { addEvents } from './plugins/events.js'
 import { addMetrics } from './plugins/metrics.js'
 import { collectMethods } from './plugins/methods.js'
@@ -158,7 +159,12 @@ export async function buildApp(options: AppOptions): Promise<App> {
   ]
   for (const routes of all) routes(app, resources)
   addDocument(app)
+  addDocs(app)
   refuseOtherMethods()
+  app.addHook('onReady', (done) => {
+    driver.catchUp?.()
+    done()
+  })
   return app
 }
 

@@ -204,6 +204,8 @@ export interface Driver {
   onHelper?: ((call: HelperCall) => void) | undefined
   /** Called for a failure that belongs to no call, such as a directory that cannot be removed. */
   onError: ((error: unknown) => void) | undefined
+  /** Begins what a start need not wait for. */
+  catchUp?(): void
   /** Releases what the driver holds. Guests go on running. */
   close(): Promise<void>
 }

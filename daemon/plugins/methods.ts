@@ -9,7 +9,7 @@ export function collectMethods(app: FastifyInstance): () => void {
   const methods = new Map<string, Set<HTTPMethods>>()
   let done = false
   app.addHook('onRoute', ({ url, method }) => {
-    if (done || url.includes('*') || url.startsWith('/docs')) return
+    if (done || url.includes('*')) return
     const known = methods.get(url) ?? new Set()
     for (const name of [method].flat()) known.add(name)
     if (known.has('GET')) known.add('HEAD')

@@ -1,9 +1,8 @@
 import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import { version } from '../package.js'
 
-/** The document is made of the routes' own schemas; /docs shows it. Before the routes. */
+/** The document is made of the routes' own schemas. Before the routes. */
 export async function addOpenapi(app: FastifyInstance): Promise<void> {
   await app.register(swagger, {
     openapi: {
@@ -34,7 +33,6 @@ export async function addOpenapi(app: FastifyInstance): Promise<void> {
         typeof json.$id === 'string' ? json.$id : `def-${index}`
     }
   })
-  await app.register(swaggerUi, { routePrefix: '/docs' })
 }
 
 /** After the routes. */

@@ -1,5 +1,5 @@
-// The daemon's ends of its sockets to launchers, polled by the event loop. A stream of Node's for each of them would take
-// ten times the memory, and a twentieth of the time of a short command.
+// The daemon's ends of its sockets to launchers, polled by the event loop. Streams of Node's would take ten times the
+// memory, and a part of the time of every command.
 #include <sys/epoll.h>
 #include <unistd.h>
 #include <cstdlib>

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { mkdirSync, readFileSync, statSync } from 'node:fs'
 import { hostname, machine, release, type, version } from 'node:os'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { bcapsFor } from '../../vocabulary/bcaps.js'
 import { IGNEG_NICE, SC_HELPER, STATE_INIT, STATE_SETUP } from '../../vocabulary/flags.js'
 import { SET_INIT } from '../../vocabulary/migrate.js'
@@ -59,6 +59,8 @@ const ORDER_TIMEOUT_MS = 35_000
 const FREEZE_TIMEOUT_MS = 1000
 /** Between looks at what cannot be watched. */
 const POLL_MS = 500
+/** Some tens of microseconds each. */
+const REACHED_AT_A_TIME = 10
 /** How long processes that were killed may take to be gone before a directory is given up on. */
 const REMOVE_TIMEOUT_MS = 10_000
 
@@ -84,6 +86,9 @@ export class NamespacesDriver implements Driver {
   /** What this host lacks, by "kind.name". */
   readonly #missing: ReadonlyMap<string, string>
   readonly #closing = new AbortController()
+  /** Contexts with processes that an earlier daemon has started. */
+  readonly #unreached: { context: Context; stored: Attributes }[] = []
+  #reached: Promise<void> | undefined
   #sorted: number[] | undefined
   #revision = 0
 
@@ -210,6 +215,7 @@ export class NamespacesDriver implements Driver {
   async vx_migrate(xid: number, data: MigrateData): Promise<Migrated> {
     const context = this.#find(xid, 'vx_migrate')
     rules.requireEnter(context.flags, xid, 'vx_migrate')
+    if (context.orphans) await this.#reachShims()
     for (let attempt = 1; ; attempt++) {
       if (context.gone) throw new CallError('EFAULT', 'vx_migrate', `context ${xid} is shutting down`)
       try {
@@ -777,9 +783,10 @@ export class NamespacesDriver implements Driver {
     }
     setFrozen(context.path, context.paused) // it ended perhaps between the flag and this
     if (context.limits !== noLimits) await applyLimits(context.path, context, undefined, this.#home.missing)
-    this.#add(context)
-    const isIdle = !isPopulated(context.path) && !native.hasLauncher(context.path)
+    context.readPid1(stored)
+    const isIdle = !context.pid1 && !isPopulated(context.path) && !native.hasLauncher(context.path)
     context.forks = this.#knownForks(context, isIdle)
+    this.#add(context)
     if (!isIdle) this.#rejoin(context, stored)
     await this.#removeWhenDead(context)
   }
@@ -797,18 +804,43 @@ export class NamespacesDriver implements Driver {
   #rejoin(context: Context, stored: Attributes): void {
     context.orphans = true // until it is known
     context.hasGuest = true
-    const found = this.#findShim(context, stored)
-      .catch(this.#reportLost)
-      .finally(() => {
-        if (context.starting === found) context.starting = undefined
-      })
-    if (!context.pid1) context.starting = found
+    if (context.pid1) {
+      this.#unreached.push({ context, stored })
+      return
+    }
+    const found = this.#findShim(context, stored).finally(() => {
+      if (context.starting === found) context.starting = undefined
+    })
+    context.starting = found
   }
 
+  catchUp(): void {
+    void this.#reachShims()
+  }
+
+  /** Resolves when each shim is reached that can be. That takes much longer than to know whose they are. */
+  #reachShims(): Promise<void> {
+    return (this.#reached ??= this.#reachAll())
+  }
+
+  async #reachAll(): Promise<void> {
+    const found: Promise<void>[] = []
+    for (const { context, stored } of this.#unreached.splice(0)) {
+      if (found.length % REACHED_AT_A_TIME === 0) await setImmediate()
+      if (this.#closing.signal.aborted) return
+      if (!context.gone) found.push(this.#findShim(context, stored))
+    }
+    await Promise.all(found)
+  }
+
+  /** Never rejects. */
   async #findShim(context: Context, stored: Attributes): Promise<void> {
+    await this.#lookForShim(context, stored).catch(this.#reportLost)
+  }
+
+  async #lookForShim(context: Context, stored: Attributes): Promise<void> {
     const deadline = Date.now() + ORDER_TIMEOUT_MS
-    for (let attributes = stored; ; attributes = readAttributes(context.path)) {
-      context.readPid1(attributes)
+    for (let attributes = stored; ;) {
       const shim = reachShim(context, attributes)
       if (shim) {
         await this.#rejoinShim(context, shim)
@@ -817,6 +849,8 @@ export class NamespacesDriver implements Driver {
       // Its order may be on its way to it.
       if (context.pid1 || !native.hasLauncher(context.path) || Date.now() > deadline) break
       await sleep(20)
+      attributes = readAttributes(context.path)
+      context.readPid1(attributes)
     }
     this.#followOrphans(context)
   }

@@ -1,0 +1,32 @@
+import swagger from '@fastify/swagger'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+
+/**
+ * /docs, the pages of @fastify/swagger-ui. They are an application of their own, made when somebody first asks for it:
+ * few daemons are ever asked, and its modules would take a tenth of the time of every start.
+ */
+export function addDocs(app: FastifyInstance): void {
+  let pages: Promise<FastifyInstance> | undefined
+  const show = async ({ url, headers }: FastifyRequest, reply: FastifyReply) => {
+    pages ??= makePages(app)
+    const page = await (await pages).inject({ url, headers })
+    if (page.statusCode === 404) {
+      reply.callNotFound()
+      return reply
+    }
+    return reply.code(page.statusCode).headers(page.headers).send(page.rawPayload)
+  }
+  for (const url of ['/docs', '/docs/*']) app.get(url, { config: { action: 'read' }, schema: { hide: true } }, show)
+}
+
+async function makePages(app: FastifyInstance): Promise<FastifyInstance> {
+  const { default: swaggerUi } = await import('@fastify/swagger-ui')
+  const pages = Fastify()
+  await pages.register(swagger)
+  await pages.register(swaggerUi, {
+    routePrefix: '/docs',
+    transformSpecification: () => app.swagger(),
+    transformSpecificationClone: false
+  })
+  return pages
+}
