@@ -133,8 +133,7 @@ Outcome see_through(const Child& child, const Spec& spec, long deadline, Pipes* 
     if (told && !give_up) give_up = now_ms() + reap_limit_ms;
     if (!over && give_up && now_ms() >= give_up) break;
   }
-  outcome.is_reaped = waitpid(child.pid, &outcome.status, WNOHANG) == child.pid;
-  if (!outcome.is_reaped) outcome.status = SIGKILL;
+  if (waitpid(child.pid, &outcome.status, WNOHANG) != child.pid) outcome.status = SIGKILL;
   log->drain();
   // What the process left in the pipes, but no waiting for children it left behind with them.
   drain(&out, spec.capture_limit, &outcome.truncated, 64);

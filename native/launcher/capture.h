@@ -10,8 +10,7 @@
 #include "spec.h"
 
 struct Outcome {
-  int status = 0;          // wait(2)
-  bool is_reaped = false;  // else somebody who traces it keeps its end from the launcher
+  int status = 0;  // wait(2)
   bool timed_out = false;
   bool truncated = false;
   OomKilled oom = OomKilled::no;

@@ -3,6 +3,7 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <cerrno>
 #include <csignal>
 
 #include "../vserver/commands.h"
@@ -20,6 +21,13 @@ bool has_ended(const Child& child) {
     if (info.si_pid == child.pid) return true;
     waitpid(info.si_pid, nullptr, WNOHANG);
   }
+}
+
+bool is_childless() {
+  pid_t pid;
+  do pid = waitpid(-1, nullptr, WNOHANG);
+  while (pid > 0);
+  return pid < 0 && errno == ECHILD;
 }
 
 void reap_soon(const Child& child) {

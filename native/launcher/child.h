@@ -11,6 +11,8 @@ struct Child {
 
 // It has ended and can be waited for. Children that a guest has made ours (CLONE_PARENT) are waited for on the way.
 bool has_ended(const Child& child);
+// No child is left, nor can a guest make another one ours: only a child could. Waits for those that have ended.
+bool is_childless();
 // Waits for one that was killed, but not for ever: whoever traces it can keep its end from us.
 void reap_soon(const Child& child);
 constexpr long reap_limit_ms = 3000;

@@ -65,6 +65,9 @@ struct Joining {
   _exit(0);
 }
 
+// Bytes that an idle launcher may have held.
+constexpr size_t modest_output = 64 * 1024;
+
 // PID 1 is signalled as ended only after the last process of its namespace.
 constexpr int end_wait_ms = 1000;
 
@@ -144,8 +147,9 @@ int run_join(const Spec& spec, const Join& join, Pipes pipes, const ChildStack& 
   }
   // The reaper looks whether this was the last process, also after a start that failed.
   if (spec.poke_reaper) sys_pidfd_send_signal(PID1_FD, SIGCHLD);
-  // What a log goes on for, or a guest keeps from us, is not ours to leave.
-  *takes_next = !failure.code && spec.capture && outcome.is_reaped;
+  // A log may go on, a tracer keeps the end of a child to itself, children that a guest has made ours (CLONE_PARENT)
+  // would wait to be waited for, and much output would leave much memory behind.
+  *takes_next = !failure.code && spec.capture && outcome.sizes[0] + outcome.sizes[1] <= modest_output && is_childless();
   if (*takes_next) {
     close(child.ended);
     let_go_of_context();

@@ -5,6 +5,7 @@ import { launcherPath, native, type Zygote } from '../native.js'
 import { isGone, Launch } from './launch.js'
 import { Line } from './line.js'
 import { encode, type LauncherSpec, type LogTarget, type Order } from './order.js'
+import type { Pid1 } from './report.js'
 import { endZygote } from './zygote.js'
 
 /** What a launcher gets ready for before it has its order: Kind of native/launcher/spec.h. */
@@ -26,9 +27,17 @@ interface Spare {
   bcaps: bigint
 }
 
+/** Whom a launcher works for. */
+export interface Client {
+  /** Directory of the context's cgroup. */
+  path: string
+  /** Undefined while nothing runs in it. */
+  pid1?: Pid1 | undefined
+}
+
 /** One that has seen a process of this context through. Its memory may tell of it, so it is for no other context. */
 interface Used extends Spare {
-  context: object
+  context: Client
 }
 
 /** As many as a small host runs commands at a time. */
@@ -59,11 +68,11 @@ export class Launchers {
   }
 
   /**
-   * @param context that the process will be in; path: directory of its cgroup. Undefined where it has none
+   * @param context that the process will be in; undefined where it has no cgroup
    * @param pid1 pidfd of its PID 1, for mode exec
    * @throws CallError when the launcher cannot be started
    */
-  start(spec: LauncherSpec, context?: { path: string }, pid1 = -1): Launch {
+  start(spec: LauncherSpec, context?: Client, pid1 = -1): Launch {
     if (!context) return this.#start(spec, undefined, -1, -1)
     const { path } = context
     const directory = withErrno('open', path, () => openSync(path, constants.O_RDONLY | constants.O_DIRECTORY))
@@ -74,7 +83,7 @@ export class Launchers {
     }
   }
 
-  #start(spec: LauncherSpec, context: object | undefined, cgroup: number, pid1: number): Launch {
+  #start(spec: LauncherSpec, context: Client | undefined, cgroup: number, pid1: number): Launch {
     const order = this.#order(spec, cgroup, pid1)
     const kind = kinds[spec.mode]
     const bcaps = spec.bcaps ?? WORD_MAX
@@ -113,19 +122,23 @@ export class Launchers {
     return undefined
   }
 
-  #takeUsed(context: object | undefined, kind: Kind, bcaps: bigint): Spare | undefined {
+  #takeUsed(context: Client | undefined, kind: Kind, bcaps: bigint): Spare | undefined {
     if (kind !== 'join') return undefined
     const at = this.#used.findLastIndex((used) => used.context === context && fits(used, bcaps))
     return at < 0 ? undefined : this.#used.splice(at, 1)[0]
   }
 
   #keep(used: Used): void {
+    if (this.#closed || !used.context.pid1) {
+      used.line.close()
+      return
+    }
     this.#used.push(used)
-    if (this.#closed || this.#used.length > MOST_USED) this.#used.shift()?.line.close()
+    if (this.#used.length > MOST_USED) this.#used.shift()?.line.close()
   }
 
-  /** No more processes will be started in this context. */
-  forget(context: object): void {
+  /** Nothing runs in the context any more. */
+  forget(context: Client): void {
     for (const { line } of this.#used.filter((used) => used.context === context)) line.close()
     this.#used = this.#used.filter((used) => used.context !== context)
   }

@@ -709,6 +709,7 @@ export class NamespacesDriver implements Driver {
   #lostPid1(context: Context): void {
     context.pid1 = undefined
     context.namesMayDiffer = false
+    this.#launchers.forget(context)
   }
 
   #noteGranted(context: Context): void {
@@ -738,7 +739,6 @@ export class NamespacesDriver implements Driver {
       // Even when the directory cannot be removed nobody waits for ever; the next start clears it away.
       this.#contexts.delete(context.xid)
       this.#sorted = undefined
-      this.#launchers.forget(context)
       if (context.forks) this.#forks?.forget(context.forks)
       if (this.#onDeath) this.#onDeath(context.xid, result, context.owner, context.incarnation)
       else this.#unheard.push([context.xid, result, context.owner, context.incarnation])
