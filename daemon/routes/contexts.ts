@@ -33,7 +33,11 @@ const JSON_TYPE = 'application/json; charset=utf-8'
 export function contextRoutes(app: App, { contexts, driver, stopping }: Resources): void {
   const renderings = new Renderings(driver, contexts.isStopping)
   const idempotency = new Idempotency()
-  app.addHook('onReady', () => renderings.renderAhead())
+  app.addHook('onReady', async () => {
+    if (driver.list().length === 0) return
+    app.compileAhead(ListQuery)
+    await renderings.renderAhead()
+  })
   addPreconditions(app, (xid) => renderings.get(xid).etag)
 
   app.post('/contexts', {

@@ -18,10 +18,19 @@ export function listText(contexts: readonly Rendering[], next: number | null): L
   const [head, tail] = ['{"contexts":[', `],"next":${next}}`]
   const commas = Math.max(contexts.length - 1, 0)
   const bytes = contexts.reduce((sum, context) => sum + context.bytes, head.length + commas + tail.length)
-  return { bytes, text: Readable.from(pieces(head, contexts, tail)) }
+  const rest = pieces(head, contexts, tail)
+  const text = new Readable({
+    objectMode: true, // strings, as they are
+    highWaterMark: 1,
+    read() {
+      const piece = rest.next()
+      this.push(piece.done ? null : piece.value)
+    }
+  })
+  return { bytes, text }
 }
 
-function* pieces(head: string, contexts: readonly Rendering[], tail: string): Generator<string> {
+function* pieces(head: string, contexts: readonly Rendering[], tail: string): Generator<string, undefined> {
   let piece = head
   for (const [i, { json }] of contexts.entries()) {
     piece += i === 0 ? json : `,${json}`
@@ -30,4 +39,5 @@ function* pieces(head: string, contexts: readonly Rendering[], tail: string): Ge
     piece = ''
   }
   yield piece + tail
+  return undefined
 }

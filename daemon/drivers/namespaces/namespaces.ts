@@ -59,8 +59,6 @@ const ORDER_TIMEOUT_MS = 35_000
 const FREEZE_TIMEOUT_MS = 1000
 /** Between looks at what cannot be watched. */
 const POLL_MS = 500
-/** Some tens of microseconds each. */
-const REACHED_AT_A_TIME = 10
 /** How long processes that were killed may take to be gone before a directory is given up on. */
 const REMOVE_TIMEOUT_MS = 10_000
 
@@ -826,7 +824,7 @@ export class NamespacesDriver implements Driver {
   async #reachAll(): Promise<void> {
     const found: Promise<void>[] = []
     for (const { context, stored } of this.#unreached.splice(0)) {
-      if (found.length % REACHED_AT_A_TIME === 0) await setImmediate()
+      await setImmediate() // requests are answered meanwhile
       if (this.#closing.signal.aborted) return
       if (!context.gone) found.push(this.#findShim(context, stored))
     }
