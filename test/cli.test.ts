@@ -162,7 +162,7 @@ void t.test('--dev serves ./run/contextd.sock and prints curl lines that work as
     return found.length === 3 ? found : undefined
   })
   const answers = []
-  for (const line of lines ?? [])
+  for (const line of lines)
     answers.push(
       await new Promise<unknown>((resolve) => {
         execFile('/bin/sh', ['-c', line], (_error, stdout) => {

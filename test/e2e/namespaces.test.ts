@@ -201,17 +201,17 @@ void t.test('the list of processes has the pids of both sides, names, states and
       : undefined
   })
   const { initpid } = await guest.context()
-  const init = listed?.find(({ pid }) => pid === initpid)
-  const shell = listed?.find(({ pid }) => pid === started)
+  const init = listed.find(({ pid }) => pid === initpid)
+  const shell = listed.find(({ pid }) => pid === started)
   t.match(init, { nspid: 1, comm: 'sleep', state: 'S' })
   t.match(shell, { comm: 'sh', state: 'S' })
   t.ok((shell?.nspid ?? 0) > 1)
   t.match(
-    listed?.find(({ ppid }) => ppid === started),
+    listed.find(({ ppid }) => ppid === started),
     { comm: 'sleep' },
     'ppid is a pid of the same list'
   )
-  for (const { started_at } of listed ?? []) t.ok(Math.abs(Date.now() - Date.parse(started_at)) < 60_000, started_at)
+  for (const { started_at } of listed) t.ok(Math.abs(Date.now() - Date.parse(started_at)) < 60_000, started_at)
 })
 
 void t.test('bits that are not enforced yet are refused by name and change nothing', needsRoot(), async (t) => {

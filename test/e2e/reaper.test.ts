@@ -90,7 +90,7 @@ void t.test('a double-forked daemon lives on in its context, and ends with it', 
   t.equal((await guest.context()).state, 'running')
   t.equal((await guest.kill('SIGTERM')).status, 204)
   await guest.isEmpty()
-  for (const { pid } of left ?? []) t.notOk(isAlive(pid))
+  for (const { pid } of left) t.notOk(isAlive(pid))
 })
 
 void t.test(

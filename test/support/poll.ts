@@ -14,7 +14,7 @@ export const FILE_LIMIT_MS = 600_000
  * Looks again and again until there is something to see, and returns it.
  * @param what for the message when it never comes
  */
-export async function until<T>(what: string, look: () => T | Promise<T>, timeoutMs = PATIENCE_MS): Promise<T> {
+export async function until<T>(what: string, look: () => T | Promise<T>, timeoutMs = PATIENCE_MS): Promise<T & {}> {
   const deadline = Date.now() + timeoutMs
   for (;;) {
     const seen = await look()

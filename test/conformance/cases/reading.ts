@@ -57,6 +57,16 @@ export const reading: Cases = (test, api) => {
       isProblem(t, await daemon.get(`/contexts${query}`), 400, { type: 'validation' }, query)
   })
 
+  test('a list longer than what is written at a time comes whole, its length in bytes', async (t) => {
+    const count = 60
+    await Promise.all(Array.from({ length: count }, (_, i) => api.guest(t, { name: `län’ge-${i}` })))
+    const reply = await daemon.get('/contexts')
+    const { contexts } = bodyOf<Page>(reply)
+    t.equal(contexts.filter(({ name }) => name?.startsWith('län’ge-')).length, count)
+    t.equal(Number(reply.headers['content-length']), Buffer.byteLength(reply.text))
+    t.ok(Buffer.byteLength(reply.text) > 40_000)
+  })
+
   test('info is the xid and the initpid, 0 where there is no init', async (t) => {
     const guest = await api.guest(t)
     t.same((await daemon.get(`${guest.path}/info`)).body, { xid: guest.xid, initpid: 0 })
