@@ -106,6 +106,8 @@ interface Addon {
   openMember(cgroup: string, line: string, pid: number): number
   signalMember(cgroup: string, line: string, pid: number, signal: number, init: number): number
   signalMembers(cgroup: string, line: string, signal: number, init: number, except: number): Promise<number>
+  /** Microseconds of each cgroup, -1 where the kernel does not say (cpu.stat). */
+  cpuUsage(cgroups: string[]): Promise<number[]>
   getUtsNames(pidfd: number): { nodename: string; domainname: string }
   setNodename(pidfd: number, value: string): void
   setDomainname(pidfd: number, value: string): void

@@ -1,8 +1,9 @@
-// Launcher, signals, UTS names.
+// Launcher, signals, CPU time, UTS names.
 #include "../launcher/spec.h"
 #include "../namespaces/shims.h"
 #include "../namespaces/signal.h"
 #include "../namespaces/spawn.h"
+#include "../namespaces/usage.h"
 #include "../namespaces/uts.h"
 #include "glue.h"
 
@@ -96,6 +97,37 @@ Napi::Value signal_members_(Info info) {
   return worker->promise();
 }
 
+// Off the event loop: there may be thousands of contexts.
+class CpuUsage : public Napi::AsyncWorker {
+ public:
+  CpuUsage(Napi::Env env, std::vector<std::string> cgroups)
+      : AsyncWorker(env), deferred_(env), cgroups_(std::move(cgroups)) {}
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+ private:
+  void Execute() override { usages_ = cpu_usage(cgroups_); }
+  void OnOK() override {
+    Napi::Array array = Napi::Array::New(Env(), usages_.size());
+    for (uint32_t i = 0; i < usages_.size(); i++)
+      array.Set(i, Napi::Number::New(Env(), static_cast<double>(usages_[i])));
+    deferred_.Resolve(array);
+  }
+
+  Napi::Promise::Deferred deferred_;
+  std::vector<std::string> cgroups_;
+  std::vector<int64_t> usages_;
+};
+
+Napi::Value cpu_usage_(Info info) {
+  if (!info[0].IsArray()) throw Napi::TypeError::New(info.Env(), "expected an array");
+  auto array = info[0].As<Napi::Array>();
+  std::vector<std::string> cgroups;
+  for (uint32_t i = 0; i < array.Length(); i++) cgroups.push_back(array.Get(i).ToString().Utf8Value());
+  auto* worker = new CpuUsage(info.Env(), std::move(cgroups));
+  worker->Queue();  // deletes itself when it is done
+  return worker->promise();
+}
+
 Napi::Value get_uts_names_(Info info) {
   UtsNames names;
   check(info, get_uts_names(int_arg(info, 0), &names));
@@ -122,6 +154,7 @@ void export_process(Napi::Env env, Napi::Object exports) {
   exports.Set("openMember", Napi::Function::New<open_member_>(env));
   exports.Set("signalMember", Napi::Function::New<signal_member_>(env));
   exports.Set("signalMembers", Napi::Function::New<signal_members_>(env));
+  exports.Set("cpuUsage", Napi::Function::New<cpu_usage_>(env));
   exports.Set("getUtsNames", Napi::Function::New<get_uts_names_>(env));
   exports.Set("setNodename", Napi::Function::New<set_nodename_>(env));
   exports.Set("setDomainname", Napi::Function::New<set_domainname_>(env));

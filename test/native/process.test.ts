@@ -65,6 +65,17 @@ void t.test('a cgroup whose name only begins the same is another', needsRoot(), 
   t.ok(isAlive(child.pid))
 })
 
+void t.test('CPU time is of each cgroup, -1 for one that is not there', needsRoot(), async (t) => {
+  const busy = spawn('sh', ['-c', 'while :; do :; done'], { stdio: 'ignore' })
+  const [[used], [idle]] = [members(t, busy.pid ?? 0), members(t)]
+  const all = () => native.cpuUsage([used, '/nowhere', idle])
+  const [first = NaN, ...rest] = await all()
+  t.same(rest, [-1, 0])
+  t.ok(first >= 0)
+  await until('it grows', async () => ((await all())[0] ?? 0) > first + 10_000)
+  t.same(await native.cpuUsage([]), [])
+})
+
 void t.test('a signal to all reaches each member once but the one to be left out', needsRoot(), async (t) => {
   const children = [sleeper(t), sleeper(t), sleeper(t)]
   const [first, second, third] = children.map(({ pid }) => pid)

@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs'
 import { native, type FrameType } from '../native.js'
 import type { Order } from './order.js'
 
@@ -24,11 +25,19 @@ export class Line {
   listener: Listener | undefined
   #isOpen = true
 
-  /** @param fd is the line's from now on */
+  /**
+   * @param fd is the line's from now on
+   * @throws CallError when it cannot be polled (epoll_ctl(2))
+   */
   constructor(readonly fd: number) {
     if (!isListening) listen()
     isListening = true
-    native.openLine(fd)
+    try {
+      native.openLine(fd)
+    } catch (error) {
+      closeSync(fd)
+      throw error
+    }
     lines.set(fd, this)
   }
 

@@ -1,6 +1,5 @@
 /** Load averages of contexts, as the kernel computes its own (include/linux/sched/loadavg.h, kernel/sched/loadavg.c). */
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { native } from '../native.js'
 import { threadStates } from '../procfs.js'
 
 /** Fixed point, 11 bits. */
@@ -53,17 +52,8 @@ export interface Sampled {
 
 /** What a cgroup looked like when it was sampled last. */
 interface Seen {
-  usage: string | undefined
+  usage: number
   active: number
-}
-
-/** CPU time that was used, as text; undefined where the kernel does not say. In every cgroup, whatever its controllers. */
-async function usageOf(path: string): Promise<string | undefined> {
-  try {
-    return /^usage_usec \d+$/m.exec(await readFile(join(path, 'cpu.stat'), 'utf8'))?.[0]
-  } catch {
-    return undefined
-  }
 }
 
 /** Samples every 5 seconds. What has used no CPU time since the last sample is asleep, and costs no look at its threads. */
@@ -94,10 +84,12 @@ export class LoadSampler {
     this.#working = true
     const sample = this.sample + 1
     try {
-      const usage = await usageOf(this.all.path)
+      const [usage = -1] = await native.cpuUsage([this.all.path])
       if (this.#isAsleep(this.all, usage)) return
+      const contexts = this.populated()
+      const usages = await native.cpuUsage(contexts.map(({ path }) => path))
       let active = 0
-      for (const context of this.populated()) active += await this.#add(context, sample)
+      for (const [i, context] of contexts.entries()) active += await this.#add(context, usages[i] ?? -1, sample)
       this.#seen.set(this.all, { usage, active })
     } finally {
       this.#working = false
@@ -105,8 +97,7 @@ export class LoadSampler {
     }
   }
 
-  async #add(context: Sampled, sample: number): Promise<number> {
-    const usage = await usageOf(context.path)
+  async #add(context: Sampled, usage: number, sample: number): Promise<number> {
     if (this.#isAsleep(context, usage)) return 0
     // Runnable and uninterruptible, as the kernel counts.
     const states = await threadStates(context.path)
@@ -117,8 +108,8 @@ export class LoadSampler {
   }
 
   /** A thread runs before it sleeps uninterruptibly, so nobody has begun to. */
-  #isAsleep(cgroup: Sampled, usage: string | undefined): boolean {
+  #isAsleep(cgroup: Sampled, usage: number): boolean {
     const seen = this.#seen.get(cgroup)
-    return usage !== undefined && seen?.usage === usage && seen.active === 0
+    return usage >= 0 && seen?.usage === usage && seen.active === 0
   }
 }
