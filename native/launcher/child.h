@@ -11,7 +11,7 @@ struct Child {
 
 // It has ended and can be waited for. Children that a guest has made ours (CLONE_PARENT) are waited for on the way.
 bool has_ended(const Child& child);
-// No child is left, nor can a guest make another one ours: only a child could. Waits for those that have ended.
+// There is no child, not even one that has ended, nor can a guest make another one ours: only a child could.
 bool is_childless();
 // Waits for one that was killed, but not for ever: whoever traces it can keep its end from us.
 void reap_soon(const Child& child);

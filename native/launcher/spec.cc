@@ -204,5 +204,6 @@ int parse_spec(char* fields, const SpecHeader& header, Spec* spec) {
 void free_lists(Spec* spec) {
   if (spec->argv.count) free(spec->argv.items);
   if (spec->env.count) free(spec->env.items);
+  free(spec->lxcfs.items);
   free(spec->groups);
 }

@@ -65,6 +65,21 @@ void t.test('a kept launcher that is killed is no loss', needsRoot(), async (t) 
   t.match(await guest.shell('echo still here'), { stdout: 'still here\n' })
 })
 
+void t.test('what takes the place of a killed one is known for what it may give', needsRoot(), async (t) => {
+  const guest = await guestOf(t, daemon, { ...sleeping, bcaps: ['CHOWN', 'KILL'] })
+  const bounding = async () => (await guest.shell('grep CapBnd /proc/self/status')).stdout.trim().split(/\s+/)[1]
+  const kill = async (pid: number) => {
+    process.kill(pid, 'SIGKILL')
+    await until('it is gone', () => !isAlive(pid))
+  }
+  const launcher = await launcherOf(t, guest)
+  t.equal((await daemon.put(`${guest.path}/bcaps`, { names: ['CHOWN'] })).status, 200)
+  await kill(launcher)
+  t.equal(await bounding(), '0000000000000001')
+  t.equal((await daemon.put(`${guest.path}/bcaps`, { names: ['CHOWN', 'KILL'] })).status, 200)
+  t.equal(await bounding(), '0000000000000021')
+})
+
 void t.test(
   'a process has the bcaps of its own start, whatever its launcher started before',
   needsRoot(),

@@ -50,17 +50,6 @@ export class Launch implements Listener {
     this.started.catch(() => undefined) // whoever cares waits for it
   }
 
-  /** Gives the order to a launcher that was started long ago; false when it is gone. */
-  tryBegin(order: Order): boolean {
-    try {
-      this.begin(order)
-      return true
-    } catch (error) {
-      if (error instanceof CallError && isGone(error)) return false
-      throw error
-    }
-  }
-
   /** Asks a reaper's shim to become this init. Resolves with its host pid. */
   becomeInit(spec: LauncherSpec): Promise<number> {
     const descriptors = { cgroup: -1, pid1: -1, log: -1 }

@@ -21,12 +21,6 @@ const kinds: Record<LauncherSpec['mode'], Kind> = {
   vs_list: 'plain'
 }
 
-/** A launcher that is ready for an order of at most these bcaps. */
-interface Spare {
-  line: Line
-  bcaps: bigint
-}
-
 /** Whom a launcher works for. */
 export interface Client {
   /** Directory of the context's cgroup. */
@@ -36,20 +30,43 @@ export interface Client {
 }
 
 /** One that has seen a process of this context through. Its memory may tell of it, so it is for no other context. */
-interface Used extends Spare {
+interface Used {
+  line: Line
   context: Client
 }
 
 /** As many as a small host runs commands at a time. */
 const MOST_USED = 4
 
-const fits = (spare: Spare, bcaps: bigint) => (bcaps & ~spare.bcaps) === 0n
+const fits = (line: Line, bcaps: bigint) => (bcaps & ~line.bcaps) === 0n
+
+/** @throws CallError EPIPE when the launcher is gone */
+function begin(line: Line, order: Order): Launch {
+  const launch = new Launch(line)
+  try {
+    launch.begin(order)
+    return launch
+  } catch (error) {
+    launch.release()
+    throw error
+  }
+}
+
+/** Of a launcher that was started long ago; undefined when it is gone. */
+function tryBegin(line: Line, order: Order): Launch | undefined {
+  try {
+    return begin(line, order)
+  } catch (error) {
+    if (error instanceof CallError && isGone(error)) return undefined
+    throw error
+  }
+}
 
 /** Makes launchers. One of each kind is always ready for its order; a few that are done with one take the next. */
 export class Launchers {
   readonly #files = native.prepareLauncher(launcherPath)
   #zygote: Zygote
-  readonly #spares = new Map<Kind, Spare>()
+  readonly #spares = new Map<Kind, Line>()
   /** The latest one last. */
   #used: Used[] = []
   #closed = false
@@ -88,14 +105,11 @@ export class Launchers {
     const kind = kinds[spec.mode]
     const bcaps = spec.bcaps ?? WORD_MAX
     const spare = this.#takeUsed(context, kind, bcaps) ?? this.#takeSpare(kind, bcaps)
-    let launch = spare && new Launch(spare.line)
-    if (!launch?.tryBegin(order)) launch = this.#begin(this.#fork(kind, bcaps), order)
-    if (kind === 'join' && context) {
-      const most = spare?.bcaps ?? bcaps
+    const launch = (spare && tryBegin(spare, order)) ?? begin(this.#fork(kind, bcaps), order)
+    if (kind === 'join' && context)
       launch.onFree = (line) => {
-        this.#keep({ line, bcaps: most, context })
+        this.#keep({ line, context })
       }
-    }
     // While this one works; the caller goes first. The next order is most likely one like this.
     setImmediate(() => {
       this.prepare(kind, bcaps)
@@ -103,29 +117,18 @@ export class Launchers {
     return launch
   }
 
-  #begin(line: Line, order: Order): Launch {
-    const launch = new Launch(line)
-    try {
-      launch.begin(order)
-      return launch
-    } catch (error) {
-      launch.release()
-      throw error
-    }
-  }
-
-  #takeSpare(kind: Kind, bcaps: bigint): Spare | undefined {
+  #takeSpare(kind: Kind, bcaps: bigint): Line | undefined {
     const spare = this.#spares.get(kind)
     this.#spares.delete(kind)
     if (!spare || fits(spare, bcaps)) return spare
-    spare.line.close()
+    spare.close()
     return undefined
   }
 
-  #takeUsed(context: Client | undefined, kind: Kind, bcaps: bigint): Spare | undefined {
+  #takeUsed(context: Client | undefined, kind: Kind, bcaps: bigint): Line | undefined {
     if (kind !== 'join') return undefined
-    const at = this.#used.findLastIndex((used) => used.context === context && fits(used, bcaps))
-    return at < 0 ? undefined : this.#used.splice(at, 1)[0]
+    const at = this.#used.findLastIndex((used) => used.context === context && fits(used.line, bcaps))
+    return at < 0 ? undefined : this.#used.splice(at, 1)[0]?.line
   }
 
   #keep(used: Used): void {
@@ -152,12 +155,12 @@ export class Launchers {
   /** A zygote that was killed is replaced. */
   #fork(kind: Kind, bcaps: bigint): Line {
     try {
-      return new Line(native.forkLauncher(this.#zygote.socket, kind, bcaps))
+      return new Line(native.forkLauncher(this.#zygote.socket, kind, bcaps), bcaps)
     } catch (error) {
       if (!(error instanceof CallError && isGone(error))) throw error
       endZygote(this.#zygote)
       this.#zygote = this.#startZygote()
-      return new Line(native.forkLauncher(this.#zygote.socket, kind, bcaps))
+      return new Line(native.forkLauncher(this.#zygote.socket, kind, bcaps), bcaps)
     }
   }
 
@@ -181,7 +184,7 @@ export class Launchers {
 
   #ready(kind: Kind, bcaps = WORD_MAX): void {
     if (this.#closed || this.#spares.has(kind)) return
-    this.#spares.set(kind, { line: this.#fork(kind, bcaps), bcaps })
+    this.#spares.set(kind, this.#fork(kind, bcaps))
   }
 
   /** Gets a launcher ready, if none is, for orders of at most these bcaps. */
@@ -195,7 +198,7 @@ export class Launchers {
 
   close(): void {
     this.#closed = true
-    for (const { line } of [...this.#spares.values(), ...this.#used]) line.close()
+    for (const line of [...this.#spares.values(), ...this.#used.map((used) => used.line)]) line.close()
     endZygote(this.#zygote)
     closeSync(this.#files.program)
     closeSync(this.#files.null)

@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs'
+import { WORD_MAX } from '../../vocabulary/word.js'
 import { native, type FrameType } from '../native.js'
 import type { Order } from './order.js'
 
@@ -27,9 +28,13 @@ export class Line {
 
   /**
    * @param fd is the line's from now on
+   * @param bcaps the most that an order may give
    * @throws CallError when it cannot be polled (epoll_ctl(2))
    */
-  constructor(readonly fd: number) {
+  constructor(
+    readonly fd: number,
+    readonly bcaps = WORD_MAX
+  ) {
     if (!isListening) listen()
     isListening = true
     try {

@@ -41,7 +41,7 @@ export class Context {
   /** Why it cannot. */
   unreachable = 'its shim was killed'
   readonly joins = new Set<Launch>()
-  /** A PID 1 on its way; never rejects. */
+  /** A PID 1 on its way, or the last one's end being looked at; never rejects. */
   starting: Promise<unknown> | undefined
   /** Processes of ours on their way to exec, none of which rejects. */
   readonly starts = new Set<Promise<unknown>>()

@@ -84,9 +84,8 @@ export class NamespacesDriver implements Driver {
   /** What this host lacks, by "kind.name". */
   readonly #missing: ReadonlyMap<string, string>
   readonly #closing = new AbortController()
-  /** Contexts with processes that an earlier daemon has started. */
-  readonly #unreached: { context: Context; stored: Attributes }[] = []
-  #reached: Promise<void> | undefined
+  /** Contexts with a PID 1 that an earlier daemon has started, and whose shim is still to be reached. */
+  readonly #unreached = new Map<Context, Attributes>()
   #sorted: number[] | undefined
   #revision = 0
 
@@ -213,7 +212,7 @@ export class NamespacesDriver implements Driver {
   async vx_migrate(xid: number, data: MigrateData): Promise<Migrated> {
     const context = this.#find(xid, 'vx_migrate')
     rules.requireEnter(context.flags, xid, 'vx_migrate')
-    if (context.orphans) await this.#reachShims()
+    this.#reach(context)
     for (let attempt = 1; ; attempt++) {
       if (context.gone) throw new CallError('EFAULT', 'vx_migrate', `context ${xid} is shutting down`)
       try {
@@ -803,7 +802,7 @@ export class NamespacesDriver implements Driver {
     context.orphans = true // until it is known
     context.hasGuest = true
     if (context.pid1) {
-      this.#unreached.push({ context, stored })
+      this.#unreached.set(context, stored)
       return
     }
     const found = this.#findShim(context, stored).finally(() => {
@@ -812,23 +811,25 @@ export class NamespacesDriver implements Driver {
     context.starting = found
   }
 
+  /** To reach a shim takes much longer than to know whose it is. */
   catchUp(): void {
-    void this.#reachShims()
-  }
-
-  /** Resolves when each shim is reached that can be. That takes much longer than to know whose they are. */
-  #reachShims(): Promise<void> {
-    return (this.#reached ??= this.#reachAll())
+    void this.#reachAll()
   }
 
   async #reachAll(): Promise<void> {
-    const found: Promise<void>[] = []
-    for (const { context, stored } of this.#unreached.splice(0)) {
+    for (const context of this.#unreached.keys()) {
       await setImmediate() // requests are answered meanwhile
       if (this.#closing.signal.aborted) return
-      if (!context.gone) found.push(this.#findShim(context, stored))
+      this.#reach(context)
     }
-    await Promise.all(found)
+  }
+
+  /** Reaches the context's shim, or finds that it cannot, if that is still to be done. */
+  #reach(context: Context): void {
+    const stored = this.#unreached.get(context)
+    if (!stored) return
+    this.#unreached.delete(context)
+    if (!context.gone) void this.#findShim(context, stored)
   }
 
   /** Never rejects. */
@@ -847,6 +848,7 @@ export class NamespacesDriver implements Driver {
       // Its order may be on its way to it.
       if (context.pid1 || !native.hasLauncher(context.path) || Date.now() > deadline) break
       await sleep(20)
+      if (this.#closing.signal.aborted) return
       attributes = readAttributes(context.path)
       context.readPid1(attributes)
     }
@@ -857,7 +859,9 @@ export class NamespacesDriver implements Driver {
     context.orphans = false
     void this.#followShim(context, shim, true)
     const pid1 = await shim.admitted
-    if (pid1 && context.shim === shim) this.#hasPid1(context, pid1)
+    if (!pid1 || context.shim !== shim) return
+    this.#hasPid1(context, pid1)
+    this.#touch(context)
   }
 
   /**
@@ -872,7 +876,12 @@ export class NamespacesDriver implements Driver {
       if (!context.orphans || isPopulated(context.path)) return
       context.orphans = false
       stop()
-      this.#orphansEnded(context).catch(this.#reportLost)
+      const ended = this.#orphansEnded(context)
+        .catch(this.#reportLost)
+        .finally(() => {
+          if (context.starting === ended) context.starting = undefined
+        })
+      context.starting = ended // a next PID 1 waits for it
     }
     const stop = this.#watchEvents(`${context.path}/cgroup.events`, check)
     check()
