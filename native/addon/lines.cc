@@ -113,12 +113,14 @@ void listen_(Info info) {
 }
 
 void open_line_(Info info) {
+  int fd = int_arg(info, 0);
   if (!lines) throw Napi::Error::New(info.Env(), "nobody listens");
-  check(info, lines->open(int_arg(info, 0)));
+  check(info, lines->open(fd));
 }
 
 void close_line_(Info info) {
-  if (lines) lines->close(int_arg(info, 0));
+  int fd = int_arg(info, 0);
+  if (lines) lines->close(fd);
 }
 
 }  // namespace
