@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { mkdirSync, readFileSync, statSync } from 'node:fs'
 import { hostname, machine, release, type, version } from 'node:os'
-import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { bcapsFor } from '../../vocabulary/bcaps.js'
 import { IGNEG_NICE, SC_HELPER, STATE_INIT, STATE_SETUP } from '../../vocabulary/flags.js'
 import { SET_INIT } from '../../vocabulary/migrate.js'
@@ -59,6 +59,8 @@ const ORDER_TIMEOUT_MS = 35_000
 const FREEZE_TIMEOUT_MS = 1000
 /** Between looks at what cannot be watched. */
 const POLL_MS = 500
+/** Between two shims that are reached: requests that waited for the daemon come first. */
+const REACH_PACE_MS = 1
 /** How long processes that were killed may take to be gone before a directory is given up on. */
 const REMOVE_TIMEOUT_MS = 10_000
 
@@ -322,6 +324,7 @@ export class NamespacesDriver implements Driver {
 
   async vx_kill(xid: number, pid: number, signal: number): Promise<void> {
     const context = this.#find(xid, 'vx_kill')
+    this.#reach(context)
     rules.checkSignal(signal, 'vx_kill')
     if (pid !== 1) rules.requireAdmin(context.flags, xid, 'vx_kill')
     await context.starting // before it has started there is nobody to signal but our own launcher
@@ -352,7 +355,9 @@ export class NamespacesDriver implements Driver {
   }
 
   async vx_wait(xid: number, signal: AbortSignal): Promise<WaitResult> {
-    return this.#find(xid, 'vx_wait').waiters.wait(signal)
+    const context = this.#find(xid, 'vx_wait')
+    this.#reach(context)
+    return context.waiters.wait(signal)
   }
 
   limits_get(xid: number): Limits {
@@ -435,6 +440,7 @@ export class NamespacesDriver implements Driver {
   #administrable(xid: number, call: string): Context {
     const context = this.#find(xid, call)
     rules.requireAdmin(context.flags, xid, call)
+    this.#reach(context)
     return context
   }
 
@@ -818,7 +824,7 @@ export class NamespacesDriver implements Driver {
 
   async #reachAll(): Promise<void> {
     for (const context of this.#unreached.keys()) {
-      await setImmediate() // requests are answered meanwhile
+      await sleep(REACH_PACE_MS)
       if (this.#closing.signal.aborted) return
       this.#reach(context)
     }
