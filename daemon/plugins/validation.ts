@@ -59,7 +59,8 @@ export function addValidation(app: FastifyInstance): void {
   const compilers = new Map<object, () => void>()
   app.setValidatorCompiler<JsonSchema>(({ schema, httpPart }) => {
     // Compiled when first asked: all of them take a fifth of the daemon's start.
-    let validate: ValidateFunction | undefined
+    let compiled: ValidateFunction | undefined
+    const compile = () => (compiled ??= ajv.compile(schema))
     const isText = httpPart !== 'body' && httpPart !== 'headers'
     const properties = isText ? Object.entries(schema.properties ?? {}) : []
     // Most queries are empty, and most empty ones are valid: no need to compile for that.
@@ -67,12 +68,12 @@ export function addValidation(app: FastifyInstance): void {
     const check: Check = (data) => {
       if (mayBeEmpty && Object.keys(data).length === 0) return true
       for (const [name, property] of properties) if (name in data) data[name] = readText(property, data[name])
-      validate ??= ajv.compile(schema)
+      const validate = compile()
       const valid = validate(data)
       check.errors = validate.errors ?? null
       return valid
     }
-    compilers.set(schema, () => (validate ??= ajv.compile(schema)))
+    compilers.set(schema, compile)
     return check
   })
   app.decorate('compileAhead', (schema: object) => {

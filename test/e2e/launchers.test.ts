@@ -1,7 +1,6 @@
 /** Launchers that take another order of their context, as the host sees them. */
 import t, { type Test } from 'tap'
-import type { Guest } from '../support/guest.js'
-import { guestOf } from '../support/guest.js'
+import { guestOf, type Guest } from '../support/guest.js'
 import { TestDaemon } from '../support/daemon.js'
 import { until } from '../support/poll.js'
 import { isAlive, needsRoot, statusField } from '../support/proc.js'
@@ -15,8 +14,8 @@ t.before(async () => {
 t.teardown(() => (daemon as TestDaemon | undefined)?.cleanUp())
 
 /** Runs a captured process. Returns the pid of its launcher, which is its parent on the host. */
-async function launcherOf(t: Test, guest: Guest, more: object = {}): Promise<number> {
-  const result = guest.shell('sleep 0.3; true', more)
+async function launcherOf(t: Test, guest: Guest): Promise<number> {
+  const result = guest.shell('sleep 0.3; true')
   const { pid } = await until('it runs', async () =>
     (await guest.processes()).find(({ comm, nspid }) => comm === 'sh' && nspid !== 1)
   )
@@ -24,6 +23,9 @@ async function launcherOf(t: Test, guest: Guest, more: object = {}): Promise<num
   t.match(await result, { exit_code: 0 })
   return launcher
 }
+
+const boundingSet = async (guest: Guest) =>
+  (await guest.shell('grep CapBnd /proc/self/status')).stdout.trim().split(/\s+/)[1]
 
 void t.test('the next captured process of a context has the same launcher', needsRoot(), async (t) => {
   const [guest, other] = [await guestOf(t, daemon, sleeping), await guestOf(t, daemon, sleeping)]
@@ -67,7 +69,6 @@ void t.test('a kept launcher that is killed is no loss', needsRoot(), async (t) 
 
 void t.test('what takes the place of a killed one is known for what it may give', needsRoot(), async (t) => {
   const guest = await guestOf(t, daemon, { ...sleeping, bcaps: ['CHOWN', 'KILL'] })
-  const bounding = async () => (await guest.shell('grep CapBnd /proc/self/status')).stdout.trim().split(/\s+/)[1]
   const kill = async (pid: number) => {
     process.kill(pid, 'SIGKILL')
     await until('it is gone', () => !isAlive(pid))
@@ -75,9 +76,9 @@ void t.test('what takes the place of a killed one is known for what it may give'
   const launcher = await launcherOf(t, guest)
   t.equal((await daemon.put(`${guest.path}/bcaps`, { names: ['CHOWN'] })).status, 200)
   await kill(launcher)
-  t.equal(await bounding(), '0000000000000001')
+  t.equal(await boundingSet(guest), '0000000000000001')
   t.equal((await daemon.put(`${guest.path}/bcaps`, { names: ['CHOWN', 'KILL'] })).status, 200)
-  t.equal(await bounding(), '0000000000000021')
+  t.equal(await boundingSet(guest), '0000000000000021')
 })
 
 void t.test(
@@ -85,16 +86,15 @@ void t.test(
   needsRoot(),
   async (t) => {
     const guest = await guestOf(t, daemon, { ...sleeping, bcaps: ['CHOWN'] })
-    const bounding = async () => (await guest.shell('grep CapBnd /proc/self/status')).stdout.trim().split(/\s+/)[1]
-    t.equal(await bounding(), '0000000000000001')
+    t.equal(await boundingSet(guest), '0000000000000001')
     for (const [names, word] of [
       [['CHOWN', 'KILL'], '0000000000000021'],
       [['KILL'], '0000000000000020'],
       [['CHOWN', 'KILL'], '0000000000000021']
     ] as const) {
       t.equal((await daemon.put(`${guest.path}/bcaps`, { names })).status, 200)
-      t.equal(await bounding(), word)
-      t.equal(await bounding(), word)
+      t.equal(await boundingSet(guest), word)
+      t.equal(await boundingSet(guest), word)
     }
   }
 )
