@@ -47,6 +47,8 @@ export interface StartOptions {
   args?: string[]
   /** Runs the daemon by another command, such as unshare. */
   through?: string[]
+  /** Options of the Node that runs the daemon. */
+  nodeOptions?: string[]
   /** Runs the daemon under the emulator of vserver(2), with these options of its own. Its contexts end with it. */
   emulator?: string[]
 }
@@ -130,7 +132,7 @@ export class TestDaemon {
     const roots =
       ['namespaces', 'auto'].includes(this.driver) && this.cgroupRoot ? ['--cgroup-root', this.cgroupRoot] : []
     const state = ['vserver', 'auto'].includes(this.driver) ? ['--state-dir', this.stateDir] : []
-    const { policy, args: more = [], through = [] } = this.#options
+    const { policy, args: more = [], through = [], nodeOptions = [] } = this.#options
     const socket = policy === undefined ? this.socket : `${this.socket},mode=0666,policy=${this.policyFile}`
     const files = [
       '--socket',
@@ -143,7 +145,7 @@ export class TestDaemon {
       ...state,
       ...more
     ]
-    const command = [...through, process.execPath, main, 'serve', '--driver', this.driver, ...files]
+    const command = [...through, process.execPath, ...nodeOptions, main, 'serve', '--driver', this.driver, ...files]
     const [program = '', ...args] = this.#emulator ? [emulatorPath, ...this.#emulator, '--', ...command] : command
     const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
     this.#child = child
