@@ -13,14 +13,21 @@ t.before(async () => {
 })
 t.teardown(() => (daemon as TestDaemon | undefined)?.cleanUp())
 
-/** Runs a captured process. Returns the pid of its launcher, which is its parent on the host. */
+/** Has captured processes run at once. Returns the pids of their launchers, which are their parents on the host. */
+async function launchersOf(t: Test, guest: Guest, count: number): Promise<Set<number>> {
+  const results = Promise.all(Array.from({ length: count }, () => guest.capture(['/bin/sleep', '1000'])))
+  const running = await until('all run', async () => {
+    const sleeps = (await guest.processes()).filter(({ comm, nspid }) => comm === 'sleep' && nspid !== 1)
+    return sleeps.length === count ? sleeps : undefined
+  })
+  const launchers = new Set(running.map(({ pid }) => Number(statusField(pid, 'PPid'))))
+  for (const { pid } of running) t.equal((await guest.kill('SIGTERM', pid)).status, 204)
+  t.ok((await results).every(({ term_signal }) => term_signal === 'SIGTERM'))
+  return launchers
+}
+
 async function launcherOf(t: Test, guest: Guest): Promise<number> {
-  const result = guest.shell('sleep 0.3; true')
-  const { pid } = await until('it runs', async () =>
-    (await guest.processes()).find(({ comm, nspid }) => comm === 'sh' && nspid !== 1)
-  )
-  const launcher = Number(statusField(pid, 'PPid'))
-  t.match(await result, { exit_code: 0 })
+  const [launcher = 0] = await launchersOf(t, guest, 1)
   return launcher
 }
 
@@ -39,14 +46,8 @@ void t.test('the next captured process of a context has the same launcher', need
 
 void t.test('at once, each has its own launcher, and a few of these are kept', needsRoot(), async (t) => {
   const guest = await guestOf(t, daemon, sleeping)
-  const results = Promise.all(Array.from({ length: 8 }, () => guest.capture(['/bin/sleep', '0.5'])))
-  const running = await until('all run', async () => {
-    const sleeps = (await guest.processes()).filter(({ nspid }) => nspid !== 1)
-    return sleeps.length === 8 ? sleeps : undefined
-  })
-  const launchers = new Set(running.map(({ pid }) => Number(statusField(pid, 'PPid'))))
+  const launchers = await launchersOf(t, guest, 8)
   t.equal(launchers.size, 8)
-  t.ok((await results).every(({ exit_code }) => exit_code === 0))
   await until('four are left', () => [...launchers].filter(isAlive).length === 4)
   t.ok(launchers.has(await launcherOf(t, guest)))
 })

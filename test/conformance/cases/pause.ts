@@ -20,9 +20,9 @@ export const pause: Cases = (test, api) => {
 
   test('SCHED_PAUSE stops what runs, and clearing it lets it go on', async (t) => {
     const guest = await api.guest(t)
-    await guest.start(['sleep', '0.5'])
+    await guest.start(['sleep', '2'])
     t.match(await set(guest), { status: 200, body: { changed: true } })
-    t.equal((await daemon.post(`${guest.path}/wait?timeout=1.5`)).status, 204)
+    t.equal((await daemon.post(`${guest.path}/wait?timeout=3`)).status, 204)
     t.equal((await guest.processes()).length, 1, 'it has not come to its end')
     t.equal(await stateOf(guest), 'paused')
     await clear(guest)

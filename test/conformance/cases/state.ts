@@ -110,7 +110,7 @@ export const state: Cases = (test, api) => {
 
   test('without STATE_ADMIN an init that is not alone gets SIGINT, whatever was asked', async (t) => {
     const guest = await api.running(t)
-    await guest.start(['sleep', '2'])
+    await guest.start(['sleep', '5'])
     await patchFlags(guest, { clear: ['STATE_ADMIN'] }, '?irreversible=true')
     // The signal that was asked for would end nobody.
     t.equal((await guest.kill('SIGCONT', 1)).status, 204)
