@@ -23,6 +23,7 @@ import { addPolicy, type PolicySource } from './plugins/policy.js'
 import { addProblems, answerClientError, problemOf, sendProblem } from './plugins/problems.js'
 import { addRequestLog } from './plugins/request-log.js'
 import { addSendTimeout } from './plugins/send-timeout.js'
+import { addUnread } from './plugins/unread.js'
 import { addValidation } from './plugins/validation.js'
 import { auditRoutes } from './routes/audit.js'
 import { contextRoutes } from './routes/contexts.js'
@@ -116,6 +117,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
   addAudit(app, audit, limits.bodyLimit)
   addEvents(app, events)
   addSendTimeout(app, limits.sendTimeout)
+  addUnread(app, limits.bodyLimit)
   addPeers(app, identify, slots.connections)
   await addAdmission(app, slots, limits)
   const contexts = new Contexts(driver, events, logs)

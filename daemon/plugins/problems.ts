@@ -105,6 +105,8 @@ export function xidOf(request: FastifyRequest): number | undefined {
 export function addProblems(app: FastifyInstance): void {
   app.decorateRequest('problem', null)
   app.setErrorHandler((error, request, reply) => {
+    // Fastify's, of a body that it will not read to the end. See unread.ts.
+    reply.removeHeader('connection')
     const problem = problemOf(error)
     const xid = xidOf(request)
     if (problem.xid === undefined && xid !== undefined) problem.xid = xid

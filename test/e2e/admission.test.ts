@@ -113,20 +113,41 @@ void t.test('what is too long is refused by what it is', async (t) => {
   t.equal((await daemon.get('/health', { headers: { x: 'a'.repeat(9000) } })).status, 431)
   t.match(await daemon.post('/contexts', { xid: 100, name: 'a'.repeat(2048) }), {
     status: 413,
-    headers: { connection: 'close' },
     body: { type: 'too-large' }
   })
-  const chunks = `800\r\n${' '.repeat(2048)}\r\n`
-  const head =
-    'POST /contexts HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n'
-  const endless = new Raw(t, daemon.socket, head)
-  await endless.connected
-  const flood = setInterval(() => endless.write(chunks.repeat(100)), 10)
-  t.teardown(() => {
-    clearInterval(flood)
-  })
-  t.match(await endless.closed(), /^HTTP\/1\.1 413 /)
   expect(201, await daemon.post('/contexts', { xid: 100 }))
+})
+
+void t.test('the rest of a body whose answer is there is thrown away, up to a bound', async (t) => {
+  const daemon = await started(t, ['--body-limit', '2048'])
+  const head = 'POST /contexts HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n'
+  const next = 'GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'
+  const length = 16 * 2048
+  const announced = new Raw(t, daemon.socket, `${head}content-length: ${length}\r\n\r\n`)
+  await until('it is answered', () => announced.text !== '')
+  announced.write(' '.repeat(length) + next)
+  t.match(await announced.closed(), /^HTTP\/1\.1 413 .*HTTP\/1\.1 200 /s)
+
+  const chunk = `800\r\n${' '.repeat(2048)}\r\n`
+  const body = `${chunk.repeat(16)}0\r\n\r\n${next}`
+  const chunked = new Raw(t, daemon.socket, `${head}transfer-encoding: chunked\r\n\r\n${body}`)
+  t.match(await chunked.closed(), /^HTTP\/1\.1 413 .*HTTP\/1\.1 200 /s)
+
+  for (const [what, part] of [
+    ['POST /contexts HTTP/1.1\r\ntransfer-encoding: chunked', chunk],
+    ['POST /contexts HTTP/1.1\r\ncontent-length: 1000000000', ' '.repeat(2048)],
+    ['GET /health HTTP/1.1\r\ncontent-length: 1000000000', ' '.repeat(2048)]
+  ] as const) {
+    const endless = new Raw(t, daemon.socket, `${what}\r\nhost: x\r\ncontent-type: application/json\r\n\r\n`)
+    endless.write(part.repeat(2))
+    await until('it is answered', () => endless.text !== '')
+    const flood = setInterval(() => endless.write(part), 1)
+    t.teardown(() => {
+      clearInterval(flood)
+    })
+    t.match(await endless.closed(), what.startsWith('GET') ? /^HTTP\/1\.1 200 / : /^HTTP\/1\.1 413 /)
+  }
+  await isFree(daemon, 'connections', 1)
 })
 
 /** Each takes the last slot of its kind; then the next is told to come back, and gets it when the first has gone. */
