@@ -105,8 +105,8 @@ export function xidOf(request: FastifyRequest): number | undefined {
 export function addProblems(app: FastifyInstance): void {
   app.decorateRequest('problem', null)
   app.setErrorHandler((error, request, reply) => {
-    // Fastify's, of a body that it will not read to the end. See unread.ts.
-    reply.removeHeader('connection')
+    // Fastify ends a connection whose body it has not read to the end; unread.ts does that.
+    if (reply.hasHeader('connection') && reply.raw.shouldKeepAlive) void reply.header('connection', 'keep-alive')
     const problem = problemOf(error)
     const xid = xidOf(request)
     if (problem.xid === undefined && xid !== undefined) problem.xid = xid

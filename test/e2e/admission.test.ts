@@ -128,6 +128,9 @@ void t.test('the rest of a body whose answer is there is thrown away, up to a bo
   announced.write(' '.repeat(length) + next)
   t.match(await announced.closed(), /^HTTP\/1\.1 413 .*HTTP\/1\.1 200 /s)
 
+  const last = new Raw(t, daemon.socket, `${head}connection: close\r\ncontent-length: ${length}\r\n\r\n`)
+  t.match(await last.closed(), /^HTTP\/1\.1 413 .*connection: close/is)
+
   const chunk = `800\r\n${' '.repeat(2048)}\r\n`
   const body = `${chunk.repeat(16)}0\r\n\r\n${next}`
   const chunked = new Raw(t, daemon.socket, `${head}transfer-encoding: chunked\r\n\r\n${body}`)

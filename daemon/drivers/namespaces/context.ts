@@ -89,9 +89,10 @@ export class Context {
     this.#pid1 = pid1
   }
 
-  /** A pidfd, which is not the caller's to close. @throws CallError ESRCH when the process has ended */
-  openPid1({ pid }: Pid1): number {
-    return (this.#pid1Fd ??= native.openMember(this.path, this.line, pid))
+  /** A pidfd, which is not the caller's to close. @throws CallError ESRCH when there is none, or it has ended */
+  openPid1(): number {
+    if (!this.#pid1) throw new CallError('ESRCH', 'pidfd_open', `context ${this.xid} has no process`)
+    return (this.#pid1Fd ??= native.openMember(this.path, this.line, this.#pid1.pid))
   }
 
   get persistent(): boolean {
@@ -108,6 +109,11 @@ export class Context {
 
   get initpid(): number {
     return this.pid1?.role === 'init' ? this.pid1.pid : 0
+  }
+
+  /** Pid of what stands in for an init, or 0. */
+  get reaper(): number {
+    return this.pid1?.role === 'reaper' ? this.pid1.pid : 0
   }
 
   get alive(): boolean {
