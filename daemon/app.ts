@@ -23,7 +23,7 @@ import { addPolicy, type PolicySource } from './plugins/policy.js'
 import { addProblems, answerClientError, problemOf, sendProblem } from './plugins/problems.js'
 import { addRequestLog } from './plugins/request-log.js'
 import { addSendTimeout } from './plugins/send-timeout.js'
-import { addUnread } from './plugins/unread.js'
+import { addUnread, UnreadBodies } from './plugins/unread.js'
 import { addValidation } from './plugins/validation.js'
 import { auditRoutes } from './routes/audit.js'
 import { contextRoutes } from './routes/contexts.js'
@@ -69,6 +69,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
   const events = new Events((xid) => driver.ownerOf(xid), options.eventHistory)
   const slots = slotsOf(limits)
   const metrics = new Metrics({ driver, audit, events, slots })
+  const unread = new UnreadBodies(limits.bodyLimit)
   const app: App = Fastify({
     bodyLimit: limits.bodyLimit,
     requestTimeout: limits.requestTimeout * 1000,
@@ -86,11 +87,18 @@ export async function buildApp(options: AppOptions): Promise<App> {
     // One for each request costs more than most requests have to log: who logs says the id.
     childLoggerFactory: (logger) => logger,
     clientErrorHandler: (error, socket) => {
+      if (unread.has(socket)) {
+        socket.destroy()
+        return
+      }
       metrics.malformed()
       answerClientError(error, socket)
     },
     // What fails before there is a route, such as a path that is no URL, is a problem like any other.
-    frameworkErrors: (error, _request, reply) => void sendProblem(reply, problemOf(error)),
+    frameworkErrors: (error, request, reply) => {
+      unread.discard(request.raw) // it passes no hook
+      void sendProblem(reply, problemOf(error))
+    },
     // Strict, as the API's fields are: no guessing at paths.
     routerOptions: { caseSensitive: true, ignoreTrailingSlash: false, maxParamLength: 100 }
   }).withTypeProvider<TypeBoxTypeProvider>()
@@ -117,7 +125,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
   addAudit(app, audit, limits.bodyLimit)
   addEvents(app, events)
   addSendTimeout(app, limits.sendTimeout)
-  addUnread(app, limits.bodyLimit)
+  addUnread(app, unread)
   addPeers(app, identify, slots.connections)
   await addAdmission(app, slots, limits)
   const contexts = new Contexts(driver, events, logs)

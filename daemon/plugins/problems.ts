@@ -45,10 +45,12 @@ const statusOfErrno = new Map<string, number>([
 
 const RETRY_AFTER_S = 1
 
+const TOO_LARGE = 'FST_ERR_CTP_BODY_TOO_LARGE'
+
 function fromFastify(error: FastifyError): Problem {
   const known: Record<string, [number, string, string]> = {
     FST_ERR_CTP_INVALID_MEDIA_TYPE: [415, 'media-type', 'send a body as content-type: application/json'],
-    FST_ERR_CTP_BODY_TOO_LARGE: [413, 'too-large', 'the body is too long (--body-limit)'],
+    [TOO_LARGE]: [413, 'too-large', 'the body is too long (--body-limit)'],
     FST_ERR_VALIDATION: [400, 'validation', error.message]
   }
   const [status, type, detail] = known[error.code] ?? [error.statusCode ?? 500, 'http', error.message]
@@ -105,8 +107,9 @@ export function xidOf(request: FastifyRequest): number | undefined {
 export function addProblems(app: FastifyInstance): void {
   app.decorateRequest('problem', null)
   app.setErrorHandler((error, request, reply) => {
-    // Fastify ends a connection whose body it has not read to the end; unread.ts does that.
-    if (reply.hasHeader('connection') && reply.raw.shouldKeepAlive) void reply.header('connection', 'keep-alive')
+    // Fastify would end the connection; what is left of the body goes to unread.ts.
+    if ((error as FastifyError).code === TOO_LARGE && reply.raw.shouldKeepAlive)
+      void reply.header('connection', 'keep-alive')
     const problem = problemOf(error)
     const xid = xidOf(request)
     if (problem.xid === undefined && xid !== undefined) problem.xid = xid

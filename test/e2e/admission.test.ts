@@ -119,17 +119,21 @@ void t.test('what is too long is refused by what it is', async (t) => {
 })
 
 void t.test('the rest of a body whose answer is there is thrown away, up to a bound', async (t) => {
-  const daemon = await started(t, ['--body-limit', '2048'])
+  const limits = ['--body-limit', '2048', '--header-timeout', '3600', '--request-timeout', '3600']
+  const daemon = await started(t, limits)
   const head = 'POST /contexts HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n'
   const next = 'GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'
-  const length = 16 * 2048
-  const announced = new Raw(t, daemon.socket, `${head}content-length: ${length}\r\n\r\n`)
+  const rest = ' '.repeat(16 * 2048)
+  const announced = new Raw(t, daemon.socket, `${head}content-length: ${rest.length}\r\n\r\n`)
   await until('it is answered', () => announced.text !== '')
-  announced.write(' '.repeat(length) + next)
+  announced.write(rest + next)
   t.match(await announced.closed(), /^HTTP\/1\.1 413 .*HTTP\/1\.1 200 /s)
 
-  const last = new Raw(t, daemon.socket, `${head}connection: close\r\ncontent-length: ${length}\r\n\r\n`)
+  const last = new Raw(t, daemon.socket, `${head}connection: close\r\ncontent-length: ${rest.length}\r\n\r\n`)
   t.match(await last.closed(), /^HTTP\/1\.1 413 .*connection: close/is)
+  t.equal(await used(daemon, 'connections'), 2, 'its client may go on')
+  last.write(rest)
+  await isFree(daemon, 'connections', 1)
 
   const chunk = `800\r\n${' '.repeat(2048)}\r\n`
   const body = `${chunk.repeat(16)}0\r\n\r\n${next}`
@@ -139,18 +143,39 @@ void t.test('the rest of a body whose answer is there is thrown away, up to a bo
   for (const [what, part] of [
     ['POST /contexts HTTP/1.1\r\ntransfer-encoding: chunked', chunk],
     ['POST /contexts HTTP/1.1\r\ncontent-length: 1000000000', ' '.repeat(2048)],
+    ['POST /contexts HTTP/1.1\r\nconnection: close\r\ncontent-length: 1000000000', ' '.repeat(2048)],
+    ['POST /%zz HTTP/1.1\r\ncontent-length: 1000000000', ' '.repeat(2048)],
     ['GET /health HTTP/1.1\r\ncontent-length: 1000000000', ' '.repeat(2048)]
   ] as const) {
     const endless = new Raw(t, daemon.socket, `${what}\r\nhost: x\r\ncontent-type: application/json\r\n\r\n`)
     endless.write(part.repeat(2))
     await until('it is answered', () => endless.text !== '')
-    const flood = setInterval(() => endless.write(part), 1)
+    let sent = 2
+    const flood = setInterval(() => {
+      endless.write(part)
+      sent++
+    }, 1)
     t.teardown(() => {
       clearInterval(flood)
     })
-    t.match(await endless.closed(), what.startsWith('GET') ? /^HTTP\/1\.1 200 / : /^HTTP\/1\.1 413 /)
+    await isFree(daemon, 'connections', 1)
+    clearInterval(flood)
+    t.ok(sent > 16, what)
   }
-  await isFree(daemon, 'connections', 1)
+})
+
+void t.test('a body that never ends after its answer is no request of its own', async (t) => {
+  const daemon = await started(t, ['--body-limit', '2048', '--header-timeout', '1', '--request-timeout', '1'])
+  const head = 'POST /contexts HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 3000\r\n\r\n'
+  const silent = new Raw(t, daemon.socket, head)
+  t.match(await silent.closed(), /^HTTP\/1\.1 413 /)
+  t.notMatch(silent.text, /HTTP\/1\.1 408/)
+  t.match((await daemon.get('/metrics')).text, /^contextd_http_malformed_total 0$/m)
+
+  const stopped = new Raw(t, daemon.socket, head)
+  await until('it is answered', () => stopped.text !== '')
+  t.equal(await daemon.stop(), 0)
+  t.notMatch(daemon.stderr, /cut off/)
 })
 
 /** Each takes the last slot of its kind; then the next is told to come back, and gets it when the first has gone. */

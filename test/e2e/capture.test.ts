@@ -99,10 +99,11 @@ onRealDrivers((test, daemon) => {
   })
 
   // clone(2) with CLONE_PARENT makes the new process one of the launcher's.
-  const givesAwayChild = 'syscall(56, 0x8000 | 17, 0, 0, 0, 0) == 0 and exit; sleep 1000'
+  const givesAwayChild =
+    '$| = 1; my $p = syscall(56, 0x8000 | 17, 0, 0, 0, 0) or exit; print "done\n" if $p > 0; sleep 1000'
   // PTRACE_SEIZE: its tracer never asks how it has ended, and is in a session of its own.
   const isTraced =
-    'use POSIX; my $p = $$; if (!fork) { setsid; syscall(101, 0x4206, $p, 0, 0); sleep 60; exit } sleep 1000'
+    'use POSIX; $| = 1; my $p = $$; if (!fork) { setsid; syscall(101, 0x4206, $p, 0, 0) or print "done\n"; sleep 60; exit } sleep 1000'
   for (const [what, script] of [
     ['gives its child to the launcher', givesAwayChild],
     ['has itself traced by one that never waits', isTraced]
@@ -110,7 +111,7 @@ onRealDrivers((test, daemon) => {
     test(`the timeout ends a process that ${what}`, async (t) => {
       const guest = await guestOf(t, daemon, sleeping)
       const result = await guest.capture(['perl', '-e', script], { timeout: 2 })
-      t.match(result, { timed_out: true, term_signal: 'SIGKILL' })
+      t.match(result, { stdout: 'done\n', timed_out: true, term_signal: 'SIGKILL' })
     })
   }
 

@@ -12,6 +12,7 @@ import { isAlive, needsRoot } from '../support/proc.js'
 t.setTimeout(FILE_LIMIT_MS)
 
 const sleep = ['/bin/sleep', '1000']
+const exitsBySigterm = ['/bin/sh', '-c', 'trap "exit 7" TERM; echo >/tmp/ready; while :; do sleep 0.01; done']
 
 const noContexts = { contexts: [], next: null }
 
@@ -102,8 +103,7 @@ void t.test('a paused context stays paused, and the next daemon can let it go on
 
 void t.test('the exit code of an init that an earlier daemon started is known', needsRoot(), async (t) => {
   const daemon = await started(t)
-  const script = 'trap "exit 7" TERM; echo >/tmp/ready; while :; do sleep 0.01; done'
-  const guest = await guestOf(t, daemon, { init: { argv: ['/bin/sh', '-c', script] } })
+  const guest = await guestOf(t, daemon, { init: { argv: exitsBySigterm } })
   await until('the trap is set', async () => (await guest.shell('ls /tmp')).stdout === 'ready\n')
   await restart(daemon, 'SIGKILL')
   const waiter = daemon.post(`${guest.path}/wait`)
@@ -167,7 +167,7 @@ void t.test('the report and the log of a dead context outlive its daemon', needs
 void t.test('a capture whose daemon dies ends by itself', needsRoot(), async (t) => {
   const daemon = await started(t)
   const guest = await guestOf(t, daemon)
-  const lost = guest.shell('sleep 2; echo late').catch(() => 'hung up')
+  const lost = guest.shell('sleep 5; echo late').catch(() => 'hung up')
   await until('it runs', async () => (await guest.processes()).length > 0)
   await restart(daemon, 'SIGKILL')
   t.equal(await lost, 'hung up')
@@ -227,13 +227,15 @@ void t.test('cgroups that a guest makes below its own go with it', needsRoot(), 
 
 void t.test('a paused context is still paused for the next daemon', needsRoot(), async (t) => {
   const daemon = await started(t)
-  const guest = await guestOf(t, daemon, { init: { argv: ['/bin/sh', '-c', 'sleep 2; exit 7'] } })
+  const guest = await guestOf(t, daemon, { init: { argv: exitsBySigterm } })
+  await until('the trap is set', async () => (await guest.shell('ls /tmp')).stdout === 'ready\n')
   const patchFlags = (body: object) => daemon.patch(`${guest.path}/flags`, body)
   t.equal((await patchFlags({ set: ['SCHED_PAUSE'] })).status, 200)
   await restart(daemon, 'SIGKILL')
   t.equal((await guest.context()).state, 'paused')
   t.match(await daemon.get(`${guest.path}/stat`), { body: { nr_onhold: (await guest.processes()).length } })
-  t.equal((await daemon.post(`${guest.path}/wait?timeout=3`)).status, 204)
+  t.equal((await guest.kill('SIGTERM', 1)).status, 204)
+  t.equal((await daemon.post(`${guest.path}/wait?timeout=0.5`)).status, 204)
   const report = daemon.post(`${guest.path}/wait`)
   await guest.hasWaiters(1)
   await patchFlags({ clear: ['SCHED_PAUSE'] })
