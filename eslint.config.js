@@ -18,5 +18,22 @@ export default tseslint.config(
       ],
       eqeqeq: 'error'
     }
+  },
+  {
+    files: ['test/**/*.ts'],
+    rules: {
+      // tap's match takes a longer list for a shorter one, anything for an empty one, and a missing field for null.
+      'no-restricted-syntax': [
+        'error',
+        ...['ArrayExpression', 'Literal[raw="null"]'].flatMap((pattern) =>
+          [`> ${pattern}.arguments:nth-child(2)`, `> ObjectExpression.arguments:nth-child(2) ${pattern}`].map(
+            (place) => ({
+              selector: `CallExpression[callee.property.name="match"] ${place}`,
+              message: 'A list or null in a pattern of t.match asserts next to nothing: use matches() of test/support.'
+            })
+          )
+        )
+      ]
+    }
   }
 )

@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import { version } from '../daemon/package.js'
 import { contextd, curl, end, serving } from './support/command.js'
 import { mainPath } from './support/daemon.js'
+import { matches } from './support/matches.js'
 import { until } from './support/poll.js'
 
 function folder(t: Test): string {
@@ -170,7 +171,7 @@ void t.test('--dev serves ./run/contextd.sock and prints curl lines that work as
         })
       })
     )
-  t.match(answers, [
+  matches(t, answers, [
     { driver: 'memory' },
     { xid: 100, name: 'web1', changed: ['created'] },
     { stdout: 'web1\n', exit_code: 0 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { contextd } from '../support/command.js'
 import { TestDaemon } from '../support/daemon.js'
+import { matches } from '../support/matches.js'
 import { until } from '../support/poll.js'
 
 async function started(t: Test): Promise<TestDaemon> {
@@ -25,7 +26,7 @@ void t.test('a write that was under way when the daemon was killed is a line of 
   await hanging
   const before = daemon.audit().length
   await daemon.boot()
-  t.match(daemon.audit().slice(before), [
+  matches(t, daemon.audit().slice(before), [
     {
       event: 'interrupted',
       action: 'destroy',
@@ -82,7 +83,7 @@ void t.test(
     t.match(await verify(daemon), { code: 1, stdout: /audit\.log:2: the line is not whole: 21 bytes/ })
     await daemon.boot()
     await daemon.post('/contexts', { xid: 101 })
-    t.match(daemon.audit(), [
+    matches(t, daemon.audit(), [
       { seq: 1, xid: 100 },
       { seq: 2, event: 'torn', bytes: 21, base64: Buffer.from(torn).toString('base64') },
       { seq: 3, xid: 101 }
@@ -98,7 +99,7 @@ void t.test('zeros after the last line, as a power loss leaves them, are closed 
   appendFileSync(daemon.auditLog, Buffer.alloc(300_000))
   await daemon.boot()
   await daemon.post('/contexts', { xid: 101 })
-  t.match(daemon.audit(), [{ xid: 100 }, { event: 'torn', bytes: 300_000 }, { xid: 101 }])
+  matches(t, daemon.audit(), [{ xid: 100 }, { event: 'torn', bytes: 300_000 }, { xid: 101 }])
   t.match(await verify(daemon), { code: 0 })
 })
 
@@ -110,7 +111,7 @@ void t.test('a tail that is gone at the next start is told, and its numbers are 
   truncateSync(daemon.auditLog, first.length + 1)
   await daemon.boot()
   await daemon.post('/contexts', { xid: 103 })
-  t.match(daemon.audit(), [
+  matches(t, daemon.audit(), [
     { seq: 1, xid: 100 },
     { seq: 4, event: 'lost', lines: 2 },
     { seq: 5, xid: 103 }
@@ -138,7 +139,7 @@ void t.test('without the file beside it the log itself says where the chain goes
   rmSync(join(daemon.directory, '.audit.log.pending'))
   await daemon.boot()
   await daemon.post('/contexts', { xid: 101 })
-  t.match(daemon.audit(), [{ seq: 1 }, { seq: 2 }])
+  matches(t, daemon.audit(), [{ seq: 1 }, { seq: 2 }])
   t.match(await verify(daemon), { code: 0 })
 })
 

@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import type { Process } from '../../daemon/drivers/driver.js'
 import { contextd } from '../support/command.js'
 import { TestDaemon } from '../support/daemon.js'
+import { matches } from '../support/matches.js'
 import { until } from '../support/poll.js'
 import { needsRoot } from '../support/proc.js'
 import { fill, smallDisk } from './support.js'
@@ -57,7 +58,7 @@ void t.test(
 
     makeRoom()
     t.equal((await daemon.post('/contexts', { xid: 5000 })).status, 201)
-    t.match(daemon.audit().slice(before), [
+    matches(t, daemon.audit().slice(before), [
       { event: 'gap', missing: 7, reason: 'ENOSPC', since: /^20.*Z$/ },
       { xid: 5000, status: 201 }
     ])
@@ -86,7 +87,8 @@ void t.test(
     for (const pid of sleeping || []) process.kill(pid, 'SIGKILL')
     for (const reply of await Promise.all(running)) t.equal(reply.status, 200)
     const records = daemon.audit() as { path?: string; status: number }[]
-    t.match(
+    matches(
+      t,
       records.filter(({ path }) => path?.endsWith('processes')),
       [{ status: 200 }, { status: 200 }, { status: 200 }]
     )
@@ -113,7 +115,8 @@ void t.test(
     t.equal((await daemon.post('/contexts', { xid: 5001 })).status, 201)
     const records = daemon.audit() as { missing: number }[]
     const [gap, last] = records.slice(-2)
-    t.match(
+    matches(
+      t,
       [gap, last],
       [
         { event: 'gap', missing: 3, reason: 'ENOSPC' },

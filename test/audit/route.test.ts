@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import { START, type Head } from '../../daemon/audit/record.js'
 import { contextd, curl } from '../support/command.js'
 import { TestDaemon } from '../support/daemon.js'
+import { matches } from '../support/matches.js'
 import { until } from '../support/poll.js'
 import { needsRoot } from '../support/proc.js'
 import { chainOf } from './support.js'
@@ -27,7 +28,7 @@ const seqs = ({ records }: Page) => records.map(({ seq }) => seq)
 
 void t.test('lines are read in pages, by xid, by time and beyond a number, over rotated files', async (t) => {
   const daemon = await started(t)
-  t.match(await daemon.get('/audit'), {
+  matches(t, await daemon.get('/audit'), {
     status: 200,
     headers: { 'content-type': /^application\/json/ },
     body: { records: { length: 0 }, next: null, last: START }
@@ -106,7 +107,7 @@ void t.test('who may not read the log is denied, and that is a line', needsRoot(
     status: 403,
     body: { type: 'forbidden', detail: /audit/ }
   })
-  t.match(daemon.audit(), [
+  matches(t, daemon.audit(), [
     {
       action: 'audit',
       method: 'GET',
@@ -137,7 +138,8 @@ void t.test('a flood of denials is a few lines and a count, and hides nobody els
     300,
     'each is a line or counted'
   )
-  t.match(
+  matches(
+    t,
     records.filter(({ status }) => status === 404),
     [{ caller: { uid: 0 }, method: 'DELETE' }]
   )

@@ -7,6 +7,7 @@ import t from 'tap'
 import { seal, START } from '../../daemon/audit/record.js'
 import { verify } from '../../daemon/audit/verify.js'
 import { contextd } from '../support/command.js'
+import { matches } from '../support/matches.js'
 import { chainOf, folder, verified } from './support.js'
 
 void t.test('a whole log is whole: its lines are counted, the last one is told with its SHA-256', async (t) => {
@@ -18,7 +19,7 @@ void t.test('a whole log is whole: its lines are counted, the last one is told w
     stdout: `${path}: 50 lines, 1 to 50\nwhole: 50 lines\nlast: 50:${head.sha256}\n`,
     stderr: ''
   })
-  t.match(await verified(t, ''), { lines: 0, faults: [] }, 'an empty one too')
+  matches(t, await verified(t, ''), { lines: 0, faults: [] }, 'an empty one too')
 })
 
 void t.test('a log that is not whole is 1, with the first bad line', async (t) => {
@@ -77,7 +78,7 @@ void t.test('a line whose sum and number were made anew does not follow the one 
   const own = chainOf(5)
   const other = chainOf(6)
   const sealed = seal({ event: 'lost', lines: 0 }, { seq: 5, sha256: other.head.sha256 })
-  t.match(await verified(t, own.lines.join('') + sealed.line), {
+  matches(t, await verified(t, own.lines.join('') + sealed.line), {
     faults: [/audit\.log:6: the line does not follow/]
   })
 })
@@ -135,13 +136,13 @@ void t.test(
 
 void t.test('a line that is known from elsewhere shows a tail that was cut off, and a log written anew', async (t) => {
   const { lines, head } = chainOf(10)
-  t.match(await verified(t, lines.join(''), head), { faults: [] })
+  matches(t, await verified(t, lines.join(''), head), { faults: [] })
   const cut = lines.slice(0, 8).join('')
-  t.match(await verified(t, cut), { faults: [] }, 'the chain alone cannot show it')
-  t.match(await verified(t, cut, head), { faults: [/line 10, .* is not there/] })
+  matches(t, await verified(t, cut), { faults: [] }, 'the chain alone cannot show it')
+  matches(t, await verified(t, cut, head), { faults: [/line 10, .* is not there/] })
   const nine = chainOf(9)
   const forged = seal({ event: 'gap', missing: 0, since: '', reason: '' }, nine.head).line
-  t.match(await verified(t, nine.lines.join('') + forged, head), {
+  matches(t, await verified(t, nine.lines.join('') + forged, head), {
     faults: [/audit\.log:10: the line is not the one that is known from elsewhere/]
   })
   const path = join(folder(t), 'audit.log')
@@ -157,12 +158,12 @@ void t.test('what a log says of itself is told: lost lines are a fault, the rest
   const torn = seal({ event: 'torn', bytes: 17, base64: '' }, head)
   const gap = seal({ event: 'gap', missing: 7, since: 'x', reason: 'ENOSPC' }, torn.head)
   const noted = lines.join('') + torn.line + gap.line
-  t.match(await verified(t, noted), {
+  matches(t, await verified(t, noted), {
     notes: [/audit\.log:4: a crash left 17 bytes/, /audit\.log:5: 7 lines could not be written \(ENOSPC\)/],
     faults: []
   })
   const lost = seal({ event: 'lost', lines: 4 }, { seq: gap.head.seq + 4, sha256: gap.head.sha256 })
-  t.match(await verified(t, noted + lost.line), { faults: [/audit\.log:6: lines 6 to 9 were written and are gone/] })
+  matches(t, await verified(t, noted + lost.line), { faults: [/audit\.log:6: lines 6 to 9 were written and are gone/] })
 })
 
 void t.test('a big log is read as a stream', async (t) => {
@@ -183,7 +184,7 @@ void t.test('a big log is read as a stream', async (t) => {
       most = Math.max(most, process.memoryUsage().rss)
     }
   })
-  t.match(verdict, { lines: 100_000, last: head, faults: [] })
+  matches(t, verdict, { lines: 100_000, last: head, faults: [] })
   t.ok(most - before < 40 << 20, `40 MB and more are read with ${(most - before) >> 20} MiB`)
 })
 

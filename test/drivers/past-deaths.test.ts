@@ -1,5 +1,6 @@
 import t from 'tap'
 import { PastDeaths, type Places } from '../../daemon/drivers/past-deaths.js'
+import { matches } from '../support/matches.js'
 
 function placesOf(texts: Map<number, string>): Places {
   return {
@@ -24,7 +25,7 @@ void t.test('the next one has all of it, in order, once', async (t) => {
   for (const xid of [7, 3, 5]) deaths.note(death(xid))
   const next = new PastDeaths(places)
   const past = next.take()
-  t.match(past, [death(7), death(3), death(5)])
+  matches(t, past, [death(7), death(3), death(5)])
   for (const { at } of past) t.ok(at >= before && at <= Date.now())
   t.same(next.take(), [])
   next.note(death(9))

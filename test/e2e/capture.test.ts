@@ -1,5 +1,6 @@
 /** Captured processes: output, input, limits and time. */
 import { guestOf } from '../support/guest.js'
+import { matches } from '../support/matches.js'
 import { until } from '../support/poll.js'
 import { isIdle } from '../support/proc.js'
 import { onRealDrivers } from '../support/real.js'
@@ -10,7 +11,7 @@ const sleeping = { init: { argv: ['/bin/sleep', '1000'] } }
 onRealDrivers((test, daemon) => {
   test('output, error output and exit code come back apart', async (t) => {
     const guest = await guestOf(t, daemon)
-    t.match(await guest.shell('echo out; echo err >&2; exit 3'), {
+    matches(t, await guest.shell('echo out; echo err >&2; exit 3'), {
       stdout: 'out\n',
       stderr: 'err\n',
       exit_code: 3,
@@ -22,7 +23,7 @@ onRealDrivers((test, daemon) => {
 
   test('the signal that ended a captured process is named', async (t) => {
     const guest = await guestOf(t, daemon)
-    t.match(await guest.shell('kill -SEGV $$'), { exit_code: null, term_signal: 'SIGSEGV' })
+    matches(t, await guest.shell('kill -SEGV $$'), { exit_code: null, term_signal: 'SIGSEGV' })
   })
 
   test('five megabytes are cut to one, of each stream, and the process ends by itself', async (t) => {
@@ -88,7 +89,7 @@ onRealDrivers((test, daemon) => {
   test('the timeout kills the process and its group, and what it wrote so far comes back', async (t) => {
     const guest = await guestOf(t, daemon)
     const result = await guest.shell('echo begun; sleep 1000 & sleep 1001', { timeout: 2 })
-    t.match(result, { stdout: 'begun\n', timed_out: true, term_signal: 'SIGKILL', exit_code: null })
+    matches(t, result, { stdout: 'begun\n', timed_out: true, term_signal: 'SIGKILL', exit_code: null })
     await guest.isEmpty()
   })
 

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, readlinkSync } from 'node:fs'
 import t from 'tap'
 import { TestDaemon } from '../support/daemon.js'
 import { guestOf, type Guest } from '../support/guest.js'
+import { matches } from '../support/matches.js'
 import { until } from '../support/poll.js'
 import { needsRoot } from '../support/proc.js'
 import { guestRoot } from '../support/root.js'
@@ -95,7 +96,7 @@ void t.test('a new run forgets the reboot of the last one', needsRoot(), async (
   const report = daemon.post(`${guest.path}/wait`)
   await guest.hasWaiters(1)
   await patchFlags(guest, { clear: ['PERSISTENT'] })
-  t.match(await report, { body: { reboot_cmd: null, exit_code: 3 } })
+  matches(t, await report, { body: { reboot_cmd: null, exit_code: 3 } })
 })
 
 void t.test('signals are not taken for a reboot, from inside or outside, handled or not', needsRoot(), async (t) => {
@@ -108,14 +109,14 @@ void t.test('signals are not taken for a reboot, from inside or outside, handled
     const report = daemon.post(`${guest.path}/wait`)
     await guest.hasWaiters(1)
     await guest.kill(`SIG${signal}`, 1)
-    t.match(await report, { body: { reboot_cmd: null, term_signal: 'SIGKILL' } }, 'by the API it ends an init')
+    matches(t, await report, { body: { reboot_cmd: null, term_signal: 'SIGKILL' } }, 'by the API it ends an init')
     // The last task of a context without an init is not PID 1.
     const bare = await guestOf(t, daemon)
     t.match(await bare.shell(`kill -${signal} $$`), { term_signal: `SIG${signal}` })
     const last = daemon.post(`${bare.path}/wait`)
     await bare.hasWaiters(1)
     await daemon.delete(bare.path)
-    t.match(await last, { body: { reboot_cmd: null, term_signal: `SIG${signal}` } })
+    matches(t, await last, { body: { reboot_cmd: null, term_signal: `SIG${signal}` } })
   }
 })
 

@@ -7,6 +7,7 @@ import { contextd } from '../support/command.js'
 import { TestDaemon } from '../support/daemon.js'
 import { guestOf } from '../support/guest.js'
 import { FakeJournal } from '../support/journal.js'
+import { matches } from '../support/matches.js'
 import { FILE_LIMIT_MS, until } from '../support/poll.js'
 import { descriptorsOf, isAlive, needsRoot } from '../support/proc.js'
 
@@ -74,7 +75,8 @@ for (const driver of ['namespaces', 'vserver'] as const) {
 
     await guest.start(['perl', '-e', 'print "x" x 40000, "\\n"'])
     await until('a long line has come', () => journal.messages().includes('x'.repeat(40_000 - 2 * 16_384)))
-    t.match(
+    matches(
+      t,
       journal.entries.slice(-3).map(({ CONTEXTD_TAG, MESSAGE }) => `${CONTEXTD_TAG} ${MESSAGE?.length}`),
       ['P 16384', 'P 16384', `F ${40_000 - 2 * 16_384}`]
     )

@@ -14,6 +14,7 @@ import { TestDaemon, type Reply } from '../support/daemon.js'
 import { expect, Guest } from '../support/guest.js'
 import { buildKiller, Killer } from '../support/kill-at.js'
 import { commOf, descendantsOf, heldNamespaces, mountsOf, processesOf, strangersAmong } from '../support/leftovers.js'
+import { matches } from '../support/matches.js'
 import { FILE_LIMIT_MS, until } from '../support/poll.js'
 import { childrenOf, isAlive, needsRoot, statusField } from '../support/proc.js'
 
@@ -122,7 +123,7 @@ const operations: Record<string, Operation> = {
       const isDone = async () => (await others()).every(({ comm }) => comm === 'sleep')
       await until('no process is half-made', isDone)
       if (reply)
-        t.match(await others(), [{ pid: expect<{ pid: number }>(201, reply).pid }], 'what was answered is true')
+        matches(t, await others(), [{ pid: expect<{ pid: number }>(201, reply).pid }], 'what was answered is true')
       t.ok((await others()).length <= 1)
       await end(t, daemon)
     }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { TestDaemon } from '../support/daemon.js'
 import { expect, guestOf } from '../support/guest.js'
 import { Follower, hasLine, logOf, parse, stored, textOf } from '../support/log.js'
+import { matches } from '../support/matches.js'
 import { until } from '../support/poll.js'
 import { statusField } from '../support/proc.js'
 import { onRealDrivers } from '../support/real.js'
@@ -70,7 +71,8 @@ onRealDrivers((test, daemon, driver) => {
       stdout,
       Array.from({ length: 3000 }, (_, index) => String(index + 1))
     )
-    t.match(
+    matches(
+      t,
       lines.filter(({ stream }) => stream === 'stderr'),
       [{ tag: 'F', text: 'end' }],
       'a last line without an end'
@@ -87,7 +89,7 @@ onRealDrivers((test, daemon, driver) => {
     t.equal(stored(daemon.logDir, xid), '', 'and nothing of it is kept')
     await guest.start(['/bin/echo', 'mine'])
     await hasLine(guest, 'mine')
-    t.match(await logOf(guest), [{ text: 'mine' }])
+    matches(t, await logOf(guest), [{ text: 'mine' }])
   })
 
   test('tail, stream and since choose lines', async (t) => {
@@ -163,7 +165,7 @@ onRealDrivers((test, daemon, driver) => {
       const seen = await logOf(guest)
       return seen.length > 0 ? seen : undefined
     })
-    t.match(lines, [{ tag: 'P', text: 'login: ' }])
+    matches(t, lines, [{ tag: 'P', text: 'login: ' }])
   })
 
   test('a process that ends leaves those it has left behind a log to write to', async (t) => {
@@ -191,7 +193,7 @@ onRealDrivers((test, daemon, driver) => {
       const seen = (await logOf(guest)).filter(({ stream }) => stream === 'stdout').map(({ text }) => text)
       return seen.length >= 4 ? seen : undefined
     })
-    t.match(lines, ['kept', 'again', /^pipe:/, /^pipe:/])
+    matches(t, lines, ['kept', 'again', /^pipe:/, /^pipe:/])
     t.equal(statSync(join(daemon.logDir, `${guest.xid}.log`)).mode & 0o7777, 0o640)
   })
 

@@ -7,6 +7,7 @@ import { curl } from '../support/command.js'
 import { TestDaemon } from '../support/daemon.js'
 import { expect, guestOf } from '../support/guest.js'
 import { linksIn } from '../support/leftovers.js'
+import { matches } from '../support/matches.js'
 import { until } from '../support/poll.js'
 import { descriptorsOf, isAlive, isIdle, mountsOfHost, needsRoot, pidsInCgroup, statusField } from '../support/proc.js'
 
@@ -52,7 +53,7 @@ void t.test(
       'it is in the cgroup of its context'
     )
 
-    t.match(await ask('POST', '/contexts/100/processes', { argv: ['/bin/hostname'], capture: true }), {
+    matches(t, await ask('POST', '/contexts/100/processes', { argv: ['/bin/hostname'], capture: true }), {
       status: 200,
       body: { stdout: 'web1\n', stderr: '', exit_code: 0, term_signal: null }
     })
@@ -109,7 +110,7 @@ void t.test(
     const init = { argv: ['/bin/sh', '-c', 'exit 42'] }
     const { xid } = expect<Context>(201, await daemon.post('/contexts', { init }))
     await until('it is gone', async () => (await daemon.get(`/contexts/${xid}`)).status === 404)
-    t.match(await daemon.post(`/contexts/${xid}/wait`), {
+    matches(t, await daemon.post(`/contexts/${xid}/wait`), {
       status: 200,
       body: { xid, exit_code: 42, term_signal: null, raw_status: 42 << 8 }
     })
@@ -118,7 +119,7 @@ void t.test(
 
 void t.test('POST with wait answers with the exit report of the init', needsRoot(), async (t) => {
   const init = { argv: ['/bin/sh', '-c', 'exit 7'] }
-  t.match(await daemon.post('/contexts?wait', { init }), { status: 200, body: { exit_code: 7, reboot_cmd: null } })
+  matches(t, await daemon.post('/contexts?wait', { init }), { status: 200, body: { exit_code: 7, reboot_cmd: null } })
   const late = await daemon.post('/contexts?wait=0.1', { init: { argv: ['/bin/sleep', '1000'] } })
   t.equal(late.status, 201, 'an init that outlives the wait is a context like any other')
   t.equal((await daemon.delete(`/contexts/${(late.body as Context).xid}?grace=0`)).status, 204)
@@ -139,7 +140,7 @@ void t.test('SIGTERM reaches a PID 1 that handles it, which ends in its own way'
   const report = daemon.post(`${guest.path}/wait`)
   await guest.hasWaiters(1)
   t.equal((await guest.kill('SIGTERM', 1)).status, 204)
-  t.match(await report, { status: 200, body: { exit_code: 7, term_signal: null } })
+  matches(t, await report, { status: 200, body: { exit_code: 7, term_signal: null } })
 })
 
 void t.test('a signal that is ignored by default does not end a PID 1', needsRoot(), async (t) => {
@@ -223,7 +224,7 @@ void t.test('bits that are not enforced yet are refused by name and change nothi
   const guest = await guestOf(t, daemon, { flags: ['PERSISTENT'] })
   t.equal((await daemon.patch(`${guest.path}/flags`, { set: ['FORK_RSS'] })).status, 422)
   t.equal((await daemon.patch(`${guest.path}/flags?unsupported=record`, { set: ['FORK_RSS'] })).status, 200)
-  t.match(await guest.context(), {
+  matches(t, await guest.context(), {
     flags: { names: ['STATE_SETUP', 'STATE_INIT', 'STATE_ADMIN', 'PERSISTENT', 'FORK_RSS'] }
   })
 })

@@ -8,6 +8,7 @@ import type { Action } from '../../daemon/schemas/policy.js'
 import { asUser, curl, curlAll, type CurlReply, type CurlRequest } from '../support/command.js'
 import { TestDaemon, type StartOptions } from '../support/daemon.js'
 import { expect } from '../support/guest.js'
+import { matches } from '../support/matches.js'
 import { until } from '../support/poll.js'
 import { needsRoot } from '../support/proc.js'
 
@@ -215,9 +216,9 @@ void t.test('what one may not read is not there', needsRoot(), async (t) => {
     )
     t.match(task, { status: 404, body: { detail: `there is no process ${hidden.initpid}` } })
     t.same({ ...(none?.body as object), detail: '' }, { ...(task?.body as object), detail: '' })
-    t.match(list, { status: 200, body: { contexts: { length: 0 }, next: null } })
+    matches(t, list, { status: 200, body: { contexts: { length: 0 }, next: null } })
     t.match(named, { status: 200, body: { contexts: { length: 0 } } })
-    t.match(await asAlice(get(`/tasks/${process.pid}`)), [{ status: 200, body: { xid: 0 } }], "the host's are")
+    matches(t, await asAlice(get(`/tasks/${process.pid}`)), [{ status: 200, body: { xid: 0 } }], "the host's are")
   })
 
   await t.test('a page of a list is full of what may be read', async (t) => {
@@ -253,7 +254,7 @@ void t.test('what one may not read is not there', needsRoot(), async (t) => {
     // The next context of that xid is somebody else's, and so is its end.
     await daemon.post('/contexts', { xid: 700 })
     await daemon.delete('/contexts/700?grace=0')
-    t.match(await asAlice(post('/contexts/700/wait')), [{ status: 404 }])
+    matches(t, await asAlice(post('/contexts/700/wait')), [{ status: 404 }])
   })
 
   await t.test('a new context is made where the caller may, the lowest free xid of its ranges', async (t) => {
@@ -277,7 +278,7 @@ void t.test('what one may not read is not there', needsRoot(), async (t) => {
       ],
       asUser(22_001)
     )
-    t.match(answers, [
+    matches(t, answers, [
       { status: 201, body: { xid: 500, owner: 22_001 } },
       { status: 201, body: { xid: 502 } },
       { status: 200, body: { changed: [] } },
@@ -402,7 +403,7 @@ void t.test('two sockets have a policy, a mode and a group each', needsRoot(), a
       [get('/contexts'), get('/contexts/300'), { method: 'DELETE', path: '/contexts/100' }],
       through
     )
-    t.match(list, { status: 200, body: { contexts: [{ xid: 100 }] } })
+    matches(t, list, { status: 200, body: { contexts: [{ xid: 100 }] } })
     t.equal(missing?.status, 404)
     t.match(denied, { status: 403, body: { detail: /destroy of context 100/ } })
     t.match(await curl(both.socket, 'GET', '/contexts', undefined, through), { body: { contexts: { length: 2 } } })
@@ -431,7 +432,7 @@ void t.test(
     await daemon.stop('SIGKILL')
     await daemon.boot()
     const list = await curl(daemon.socket, 'GET', '/contexts', undefined, asUser(uid))
-    t.match(list.body, { contexts: [{ name: 'mine', owner: uid }] })
+    matches(t, list.body, { contexts: [{ name: 'mine', owner: uid }] })
     t.equal((list.body as { contexts: object[] }).contexts.length, 1)
     const { xid } = mine?.body as { xid: number }
     t.equal((await curl(daemon.socket, 'DELETE', `/contexts/${xid}?grace=0`, undefined, asUser(uid))).status, 204)

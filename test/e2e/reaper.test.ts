@@ -2,6 +2,7 @@
 import t from 'tap'
 import { TestDaemon } from '../support/daemon.js'
 import { guestOf } from '../support/guest.js'
+import { matches } from '../support/matches.js'
 import { until } from '../support/poll.js'
 import { isAlive, isIdle, needsRoot, statusField } from '../support/proc.js'
 
@@ -22,7 +23,7 @@ void t.test(
     const pid = await guest.start(sleep)
     t.match(await guest.context(), { state: 'running', initpid: 0 })
     t.equal((await guest.shell('cat /proc/1/comm')).stdout, 'contextd-init\n')
-    t.match(await guest.processes(), [{ pid, comm: 'sleep' }])
+    matches(t, await guest.processes(), [{ pid, comm: 'sleep' }])
     t.match(await daemon.get(`${guest.path}/stat`), { body: { nr_threads: 1, tasks: 2 } })
     t.match(await guest.kill('SIGKILL', 1), { status: 404, body: { errno: 'ESRCH' } }, 'there is no init to signal')
     t.ok(isAlive(pid))
@@ -59,7 +60,7 @@ void t.test(
     const report = daemon.post(`${guest.path}/wait`)
     await guest.hasWaiters(1)
     t.equal((await guest.kill('SIGUSR1', pid)).status, 204)
-    t.match(await report, { status: 200, body: { term_signal: 'SIGUSR1', exit_code: null } })
+    matches(t, await report, { status: 200, body: { term_signal: 'SIGUSR1', exit_code: null } })
     t.equal((await daemon.get(guest.path)).status, 404)
   }
 )

@@ -6,6 +6,7 @@ import type { Context } from '../../daemon/schemas/context.js'
 import { contextd } from '../support/command.js'
 import { TestDaemon } from '../support/daemon.js'
 import { guestOf } from '../support/guest.js'
+import { matches } from '../support/matches.js'
 import { FILE_LIMIT_MS, until } from '../support/poll.js'
 import { isAlive, needsRoot } from '../support/proc.js'
 
@@ -74,7 +75,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
 
       t.equal((await guest.shell('hostname')).stdout, 'web1\n')
       t.equal((await bare.shell('cat /proc/1/comm')).stdout, 'contextd-init\n')
-      t.match(await bare.processes(), [{ pid: process, comm: 'sleep' }])
+      matches(t, await bare.processes(), [{ pid: process, comm: 'sleep' }])
       t.match(await daemon.patch(`${guest.path}/uname`, { nodename: 'web2' }), { status: 200 })
       t.equal((await guest.shell('hostname')).stdout, 'web2\n')
 
@@ -83,7 +84,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       t.equal((await guest.kill('SIGKILL')).status, 204)
       await guest.isEmpty()
       t.equal((await daemon.delete(guest.path)).status, 204)
-      t.match(await waiter, { status: 200, body: { term_signal: 'SIGKILL', exit_code: null } })
+      matches(t, await waiter, { status: 200, body: { term_signal: 'SIGKILL', exit_code: null } })
       t.equal((await daemon.delete(`${bare.path}?grace=0`)).status, 204)
       t.notOk(isAlive(process))
       t.same((await daemon.get('/contexts')).body, noContexts)
@@ -95,7 +96,7 @@ void t.test('a paused context stays paused, and the next daemon can let it go on
   const daemon = await started(t)
   const guest = await guestOf(t, daemon, { xid: 100, flags: ['PERSISTENT', 'SCHED_PAUSE'], init: { argv: sleep } })
   await restart(daemon, 'SIGKILL')
-  t.match(await guest.context(), { state: 'paused', flags: { names: ['SCHED_PAUSE', 'STATE_ADMIN', 'PERSISTENT'] } })
+  matches(t, await guest.context(), { state: 'paused', flags: { names: ['SCHED_PAUSE', 'STATE_ADMIN', 'PERSISTENT'] } })
   t.equal((await daemon.patch(`${guest.path}/flags`, { clear: ['SCHED_PAUSE'] })).status, 200)
   t.equal((await guest.context()).state, 'running')
   t.equal((await guest.shell('echo again')).stdout, 'again\n')
@@ -109,7 +110,7 @@ void t.test('the exit code of an init that an earlier daemon started is known', 
   const waiter = daemon.post(`${guest.path}/wait`)
   await guest.hasWaiters(1)
   t.equal((await guest.kill('SIGTERM', 1)).status, 204)
-  t.match(await waiter, { status: 200, body: { exit_code: 7, term_signal: null } })
+  matches(t, await waiter, { status: 200, body: { exit_code: 7, term_signal: null } })
   t.equal((await daemon.get(guest.path)).status, 404, 'not persistent, it ended with its init')
 })
 

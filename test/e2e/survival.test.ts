@@ -6,6 +6,7 @@ import { native, protocol } from '../../daemon/drivers/native.js'
 import type { ExitReport, StatReply } from '../../daemon/schemas/context.js'
 import { mainPath, TestDaemon } from '../support/daemon.js'
 import { expect, guestOf, type Guest } from '../support/guest.js'
+import { matches } from '../support/matches.js'
 import { until } from '../support/poll.js'
 import { childrenOf, isAlive, needsRoot, statusField } from '../support/proc.js'
 
@@ -59,7 +60,7 @@ void t.test('of a shim that speaks another protocol only what needs it is refuse
     body: { errno: 'EPERM', detail: /speaks protocol 999, and this daemon \d+/ }
   })
   t.equal((await guest.shell('echo works')).stdout, 'works\n')
-  t.match(await guest.processes(), [{ pid: process }])
+  matches(t, await guest.processes(), [{ pid: process }])
   const report = reportOf(guest)
   await guest.hasWaiters(1)
   t.equal((await daemon.delete(`${guest.path}?grace=0`)).status, 204)

@@ -9,6 +9,7 @@ import type { Context, ExitReport } from '../../daemon/schemas/context.js'
 import type { Problem } from '../../daemon/schemas/problem.js'
 import { TestDaemon, type Reply } from '../support/daemon.js'
 import { expect, Guest } from '../support/guest.js'
+import { matches } from '../support/matches.js'
 import { FILE_LIMIT_MS, until } from '../support/poll.js'
 import { descriptorsOf, isIdle, needsRoot } from '../support/proc.js'
 
@@ -234,7 +235,7 @@ for (const capture of [false, true]) {
       }
     }
     t.match(await new Guest(daemon, XID).capture(['/bin/echo', 'in']), { stdout: 'in\n', exit_code: 0 })
-    t.match(await new Guest(daemon, XID).context(), { state: 'running', bcaps: { names: ['CHOWN', 'KILL'] } })
+    matches(t, await new Guest(daemon, XID).context(), { state: 'running', bcaps: { names: ['CHOWN', 'KILL'] } })
     await hasNoMore(daemon, idle)
   })
 }
@@ -301,7 +302,7 @@ void t.test('a call that fails is answered as what it is, and changes nothing', 
   for (const { method, path, body, command } of attempts) {
     for (const errno of errnos) {
       const reply = await daemon.request(method, `/contexts/${XID}${path}`, body)
-      if (isAnswer(command, errno)) t.match(reply, { status: 200, body: { value: null } })
+      if (isAnswer(command, errno)) matches(t, reply, { status: 200, body: { value: null } })
       else isFailureOf(t, reply, errno, command)
     }
   }

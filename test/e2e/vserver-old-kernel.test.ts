@@ -9,6 +9,7 @@ import { run } from '../support/command.js'
 import { TestDaemon } from '../support/daemon.js'
 import { emulatorPath } from '../support/emulator.js'
 import { expect, guestOf } from '../support/guest.js'
+import { matches } from '../support/matches.js'
 import { until } from '../support/poll.js'
 import { isIdle, needsRoot } from '../support/proc.js'
 import { guestRoot } from '../support/root.js'
@@ -100,7 +101,7 @@ void t.test('a context lives its whole life there', needsRoot(), async (t) => {
   t.equal((await guest.kill('SIGTERM', pid)).status, 204)
   await until('one is gone', async () => (await guest.processes()).length === 1)
   t.equal((await daemon.delete(guest.path)).status, 204)
-  t.match(await waiter, { status: 200, body: { xid: guest.xid, term_signal: 'SIGTERM', exit_code: null } })
+  matches(t, await waiter, { status: 200, body: { xid: guest.xid, term_signal: 'SIGTERM', exit_code: null } })
   t.equal((await daemon.get(guest.path)).status, 404)
 })
 
@@ -123,7 +124,7 @@ void t.test('output, input and exit of a captured process', needsRoot(), async (
   t.match(await guest.shell('echo out; echo err >&2; exit 3'), { stdout: 'out\n', stderr: 'err\n', exit_code: 3 })
   const stdin = 'a line of input\n'.repeat(60_000 / 16)
   t.equal((await guest.capture(['/bin/cat'], { stdin })).stdout, stdin)
-  t.match(await guest.shell('kill -SEGV $$'), { exit_code: null, term_signal: 'SIGSEGV' })
+  matches(t, await guest.shell('kill -SEGV $$'), { exit_code: null, term_signal: 'SIGSEGV' })
   t.match(
     await guest.shell('sleep 1000 & echo done'),
     { stdout: 'done\n', exit_code: 0 },
@@ -136,19 +137,19 @@ void t.test('the timeout ends the whole process group, and nobody else', needsRo
   const { initpid } = await guest.context()
   const script = 'echo begun; sleep 1000 & sh -c "sleep 1000; :" & sleep 1000'
   const result = await guest.shell(script, { timeout: 2 })
-  t.match(result, { stdout: 'begun\n', timed_out: true, term_signal: 'SIGKILL', exit_code: null })
+  matches(t, result, { stdout: 'begun\n', timed_out: true, term_signal: 'SIGKILL', exit_code: null })
   await until('only the init is left', async () => (await guest.processes()).length === 1)
-  t.match(await guest.processes(), [{ pid: initpid }])
+  matches(t, await guest.processes(), [{ pid: initpid }])
 
   await guest.start(['/bin/sh', '-c', script], { timeout: 0.5 })
   await until('only the init is left', async () => (await guest.processes()).length === 1)
-  t.match(await guest.processes(), [{ pid: initpid }])
+  matches(t, await guest.processes(), [{ pid: initpid }])
   t.match(await guest.shell('echo in time', { timeout: 60 }), { stdout: 'in time\n', timed_out: false, exit_code: 0 })
 })
 
 void t.test('the exit code of an init', needsRoot(), async (t) => {
   const init = { argv: ['/bin/sh', '-c', 'exit 42'] }
   const { xid } = expect<Context>(201, await daemon.post('/contexts', { init }))
-  t.match(await daemon.post(`/contexts/${xid}/wait`), { status: 200, body: { exit_code: 42, term_signal: null } })
+  matches(t, await daemon.post(`/contexts/${xid}/wait`), { status: 200, body: { exit_code: 42, term_signal: null } })
   await until('no launcher works', () => isIdle(daemon.pid))
 })

@@ -10,6 +10,7 @@ import { contextd, run } from '../support/command.js'
 import { TestDaemon } from '../support/daemon.js'
 import { rerunEmulated } from '../support/emulator.js'
 import { expect, Guest, guestOf } from '../support/guest.js'
+import { matches } from '../support/matches.js'
 import { FILE_LIMIT_MS, until } from '../support/poll.js'
 import { needsRoot } from '../support/proc.js'
 import { guestRoot } from '../support/root.js'
@@ -106,7 +107,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     t.equal((await inSetup.shell('echo in')).stdout, 'in\n')
     const waiter = daemon.post(`${guest.path}/wait`)
     t.equal((await daemon.delete(guest.path)).status, 204)
-    t.match(await waiter, { status: 200, body: { term_signal: 'SIGTERM', exit_code: null } })
+    matches(t, await waiter, { status: 200, body: { term_signal: 'SIGTERM', exit_code: null } })
     t.equal((await mortal.kill('SIGKILL')).status, 204)
     await until('it is gone', async () => (await daemon.get(mortal.path)).status === 404)
     const late = await daemon.post(`${mortal.path}/wait`)
@@ -126,7 +127,7 @@ void t.test('the exit code of an init that an earlier daemon started is known', 
   const waiter = daemon.post(`${guest.path}/wait`)
   await daemon.get('/health')
   t.equal((await guest.kill('SIGTERM', 1)).status, 204)
-  t.match(await waiter, { status: 200, body: { exit_code: 7, term_signal: null } })
+  matches(t, await waiter, { status: 200, body: { exit_code: 7, term_signal: null } })
 })
 
 void t.test('what ended while no daemon ran is gone, and so is its record', needsRoot(), async (t) => {
@@ -221,7 +222,7 @@ void t.test(
       if (isAnswered && !isThere) t.fail(`${xid} was answered and is gone`)
       if (isThere) {
         const guest = new Guest(daemon, xid)
-        t.match(await guest.context(), {
+        matches(t, await guest.context(), {
           name: 'whole',
           state: 'running',
           bcaps: { names: ['CHOWN', 'KILL'] },
@@ -333,13 +334,14 @@ void t.test('contexts that others made are listed, read, entered and ended', nee
   t.same(await xidsOf(daemon), [300, 301, 302])
 
   const empty = new Guest(daemon, 300)
-  t.match(await empty.context(), { state: 'empty', initpid: 0, root: null, name: null })
+  matches(t, await empty.context(), { state: 'empty', initpid: 0, root: null, name: null })
   t.equal((await empty.shell('echo in')).stdout, 'in\n')
   t.match(await daemon.patch(`${empty.path}/uname`, { context: 'found', nodename: 'found' }), { status: 200 })
   t.equal((await empty.shell('uname -n')).stdout, 'found\n')
 
   const shared = new Guest(daemon, 301)
-  t.match(
+  matches(
+    t,
     (await shared.context()).uname,
     { context: '', nodename: null, sysname: null },
     'the names are those of the host'

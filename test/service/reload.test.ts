@@ -2,6 +2,7 @@
 import t from 'tap'
 import { Reloads } from '../../daemon/service/reload.js'
 import { TestDaemon } from '../support/daemon.js'
+import { matches } from '../support/matches.js'
 import { until } from '../support/poll.js'
 
 class Log {
@@ -29,7 +30,7 @@ void t.test('parts are reloaded in order, and one that fails is named and stops 
   })
   await reloads.run()
   t.same(done, ['first', 'last'])
-  t.match(log.lines, [
+  matches(t, log.lines, [
     ['error', { err: /no such file/, part: 'thrower' }, /thrower/],
     ['error', { err: /no such key/, part: 'rejecter' }, /rejecter/],
     ['info', { parts: ['first', 'thrower', 'rejecter', 'last'], failed: ['thrower', 'rejecter'] }, 'reloaded']

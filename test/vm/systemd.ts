@@ -6,6 +6,7 @@ import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync }
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { curl as curlOn, run, type Finished } from '../support/command.js'
+import { matches } from '../support/matches.js'
 import { until } from '../support/poll.js'
 import { isAlive } from '../support/proc.js'
 
@@ -206,7 +207,8 @@ void t.test('what guests write is in the journal, long lines too, and the proble
   await eventually('all has come', async () => (await entries()).length === 3)
   await ok(t, 'sysctl', '-q', `net.core.wmem_default=${size.trim()}`)
   const ofGuest = { SYSLOG_IDENTIFIER: 'contextd-guest', CONTEXTD_XID: '102', _COMM: 'contextd-shim' }
-  t.match(
+  matches(
+    t,
     (await entries()).sort((a, b) => (a.MESSAGE ?? '').localeCompare(b.MESSAGE ?? '')),
     [
       { ...ofGuest, MESSAGE: 'one', PRIORITY: '6', CONTEXTD_STREAM: 'stdout' },

@@ -1,5 +1,6 @@
 /** vx_create: POST /contexts without init. */
 import { bodyOf, contextOf, init, isProblem, isStateName, sleeper, wordKinds, type Cases } from '../support.js'
+import { matches } from '../../support/matches.js'
 
 /** The customary safe set of Linux-VServer's tools. */
 const SAFE_BCAPS =
@@ -56,7 +57,7 @@ export const creation: Cases = (test, api) => {
   test('a body that says nothing makes a safe, empty, persistent context', async (t) => {
     const began = Date.now()
     const context = await (await api.guest(t)).context()
-    t.match(context, { name: null, state: 'setup', initpid: 0, root: null, owner: process.getuid?.() })
+    matches(t, context, { name: null, state: 'setup', initpid: 0, root: null, owner: process.getuid?.() })
     t.same(context.flags.names, ['STATE_SETUP', 'STATE_INIT', 'STATE_ADMIN', 'PERSISTENT'])
     const known = api.vocabulary.bcaps.map(({ name }) => name)
     const safe = SAFE_BCAPS.split(' ').filter((name) => known.includes(name))

@@ -1,5 +1,6 @@
 /** Limits: which there are, how they are set and told. What they do is tried in test/e2e/limits.test.ts. */
 import { limits as vocabulary } from '../../../daemon/vocabulary/limits.js'
+import { matches } from '../../support/matches.js'
 import { bodyOf, isProblem, type Cases } from '../support.js'
 
 type LimitsBody = Record<string, number | null> & { enforced: string[]; changed: string[] }
@@ -26,7 +27,7 @@ export const limits: Cases = (test, api) => {
         t.equal((await daemon.get(`/contexts/${xid}`)).status, 404)
         const guest = await api.guest(t)
         isProblem(t, await daemon.patch(`${guest.path}/limits`, { [name]: value(name) }), 422, refused)
-        t.match(await daemon.patch(`${guest.path}/limits`, { [name]: null }), { status: 200, body: { changed: [] } })
+        matches(t, await daemon.patch(`${guest.path}/limits`, { [name]: null }), { status: 200, body: { changed: [] } })
         t.same((await guest.context()).limits, none)
       })
       continue
@@ -36,22 +37,22 @@ export const limits: Cases = (test, api) => {
       const xid = await api.freeXid()
       const body = { flags: ['PERSISTENT', flag], limits: { [name]: value(name) } }
       const put = (more: object = body) => daemon.put(`/contexts/${xid}`, more)
-      t.match(await put(), { status: 201, body: { limits: { [name]: value(name) }, changed: ['created'] } })
+      matches(t, await put(), { status: 201, body: { limits: { [name]: value(name) }, changed: ['created'] } })
       t.teardown(() => daemon.delete(`/contexts/${xid}?grace=0`))
-      t.match(await put(), { status: 200, body: { changed: [] } })
+      matches(t, await put(), { status: 200, body: { changed: [] } })
       const etag = (await daemon.get(`/contexts/${xid}`)).headers.etag
       const change = (limit: number | null, query = '') =>
         daemon.patch(`/contexts/${xid}/limits${query}`, { [name]: limit })
-      t.match(await change(value(name) + 1, '?dry_run=true'), {
+      matches(t, await change(value(name) + 1, '?dry_run=true'), {
         status: 200,
         body: { [name]: value(name), changed: [name] }
       })
-      t.match(await change(value(name)), { status: 200, body: { changed: [] } })
+      matches(t, await change(value(name)), { status: 200, body: { changed: [] } })
       t.equal((await daemon.get(`/contexts/${xid}`)).headers.etag, etag)
-      t.match(await change(value(name) + 1), { status: 200, body: { [name]: value(name) + 1, changed: [name] } })
+      matches(t, await change(value(name) + 1), { status: 200, body: { [name]: value(name) + 1, changed: [name] } })
       t.not((await daemon.get(`/contexts/${xid}`)).headers.etag, etag)
-      t.match(await put(), { status: 200, body: { changed: [`limits.${name}`] } })
-      t.match(await change(null), { status: 200, body: { ...none, changed: [name] } })
+      matches(t, await put(), { status: 200, body: { changed: [`limits.${name}`] } })
+      matches(t, await change(null), { status: 200, body: { ...none, changed: [name] } })
     })
 
     test(`${name} is said to be enforced while ${flag} is set, where it is`, async (t) => {

@@ -1,5 +1,6 @@
 /** SCHED_PAUSE, where it is enforced. */
 import type { Guest } from '../../support/guest.js'
+import { matches } from '../../support/matches.js'
 import { until } from '../../support/poll.js'
 import { init, isProblem, killReport, sleeper, type Cases } from '../support.js'
 
@@ -93,11 +94,11 @@ export const pause: Cases = (test, api) => {
     t.equal(await stateOf(guest), 'paused')
     t.equal((await guest.processes()).length, 1)
     const same = await daemon.put(guest.path, { flags: ['SCHED_PAUSE'], ...init(...sleeper) })
-    t.match(same, { status: 200, body: { changed: [] } })
+    matches(t, same, { status: 200, body: { changed: [] } })
     const empty = await api.guest(t, { flags: ['PERSISTENT', 'SCHED_PAUSE'] })
     isProblem(t, await daemon.post(`${empty.path}/processes`, { argv: ['true'] }), 409, { type: 'paused' })
     const goesOn = await daemon.put(empty.path, { flags: [], ...init(...sleeper) })
-    t.match(goesOn, { status: 200, body: { state: 'running', changed: ['flags', 'init'] } }, 'the pause ends first')
+    matches(t, goesOn, { status: 200, body: { state: 'running', changed: ['flags', 'init'] } }, 'the pause ends first')
     await empty.kill('SIGKILL')
     await api.ended(empty.xid)
   })

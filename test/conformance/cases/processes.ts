@@ -1,6 +1,7 @@
 /** vx_migrate and vx_task_xid: processes of a context. */
 import { until } from '../../support/poll.js'
 import { isProblem, sleeper, type Cases } from '../support.js'
+import { matches } from '../../support/matches.js'
 
 /** A pid that no process has: PID_MAX_LIMIT is 2^22, and a model's pids are not that many. */
 const NO_PID = 2 ** 31 - 1
@@ -74,14 +75,14 @@ export const processes: Cases = (test, api) => {
     const guest = await api.guest(t)
     const { report } = await api.sleeping(guest)
     t.equal((await guest.kill('SIGKILL')).status, 204)
-    t.match(await report, { exit_code: null, term_signal: 'SIGKILL', timed_out: false })
+    matches(t, await report, { exit_code: null, term_signal: 'SIGKILL', timed_out: false })
   })
 
   if (api.isSupported('process', 'timeout')) {
     test('a captured process gets SIGKILL at its timeout, and the answer says so', async (t) => {
       const guest = await api.guest(t)
       const late = await guest.capture(sleeper, { timeout: 0.1 })
-      t.match(late, { exit_code: null, term_signal: 'SIGKILL', timed_out: true })
+      matches(t, late, { exit_code: null, term_signal: 'SIGKILL', timed_out: true })
       t.match(await guest.capture(['true'], { timeout: 60 }), { exit_code: 0, timed_out: false }, 'in time')
       await guest.isEmpty()
     })

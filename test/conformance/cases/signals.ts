@@ -1,6 +1,7 @@
 /** vx_kill. */
 import { until } from '../../support/poll.js'
 import type { Guest } from '../../support/guest.js'
+import { matches } from '../../support/matches.js'
 import { isProblem, sleeper, type Cases } from '../support.js'
 
 export const signals: Cases = (test, api) => {
@@ -109,7 +110,7 @@ export const signals: Cases = (test, api) => {
       t.equal(api.vocabulary.signals[name], signal)
       const { report } = await api.sleeping(guest)
       await guest.kill(signal)
-      t.match(await report, { exit_code: null, term_signal: name })
+      matches(t, await report, { exit_code: null, term_signal: name })
     }
   })
 

@@ -7,6 +7,7 @@ import t from 'tap'
 import { contextd, run } from '../../support/command.js'
 import { mainPath, TestDaemon } from '../../support/daemon.js'
 import { emulatorPath } from '../../support/emulator.js'
+import { matches } from '../../support/matches.js'
 import { needsRoot } from '../../support/proc.js'
 
 const bothReasons = /^contextd: vserver: ENOSYS: .*no Linux-VServer kernel, or contextd lacks CAP_CONTEXT.*\n$/
@@ -36,7 +37,7 @@ void t.test('on its own kernel a root without the power gets the same message', 
 void t.test('auto goes on to namespaces, and says why', needsRoot(), async (t) => {
   const daemon = await TestDaemon.start('auto')
   t.teardown(() => daemon.cleanUp())
-  t.match((await daemon.get('/version')).body, {
+  matches(t, (await daemon.get('/version')).body, {
     driver: 'namespaces',
     passed: [/^vserver: vserver: ENOSYS: .*CAP_CONTEXT/]
   })
