@@ -7,7 +7,7 @@ import t, { type Test } from 'tap'
 import type { Action } from '../../daemon/schemas/policy.js'
 import { asUser, curl, curlAll, type CurlReply, type CurlRequest } from '../support/command.js'
 import { TestDaemon, type StartOptions } from '../support/daemon.js'
-import { expect } from '../support/guest.js'
+import { expect, Guest } from '../support/guest.js'
 import { matches } from '../support/matches.js'
 import { until } from '../support/poll.js'
 import { needsRoot } from '../support/proc.js'
@@ -470,4 +470,23 @@ void t.test('a policy is reloaded by SIGHUP while requests go on, on open connec
   )
   t.match(daemon.stderr, /policy\.json:1:11: /, 'the one that is no JSON is told')
   t.equal((await curl(daemon.socket, 'GET', '/contexts/100', undefined, asUser(uid))).status, 403)
+})
+
+void t.test('a DELETE that had to wait for another change asks again whose the context is', needsRoot(), async (t) => {
+  const mayMakeAndEnd = { users: [1500], actions: ['create', 'read', 'destroy'], contexts: ['own'] }
+  const daemon = await started(t, { policy: policy(mayMakeAndEnd) }, 'namespaces')
+  // Ends by itself, a second after it is asked to.
+  const argv = ['/bin/sh', '-c', 'trap "sleep 1; exit 0" TERM; echo; while :; do sleep 0.01; done']
+  t.equal((await curl(daemon.socket, 'POST', '/contexts', { xid: 700, init: { argv } }, asUser(1500))).status, 201)
+  await until('it traps the signal', async () => (await daemon.get('/contexts/700/log')).text !== '')
+  const first = daemon.delete('/contexts/700?grace=300')
+  await until('it is stopping', async () => (await new Guest(daemon, 700).context()).state === 'stopping')
+  const made = daemon.put('/contexts/700', { name: "root's" })
+  // In this order: the daemon has read the PUT when it answers what was sent after it.
+  for (let round = 0; round < 5; round++) await daemon.get('/health')
+  const late = curl(daemon.socket, 'DELETE', '/contexts/700?grace=0', undefined, asUser(1500))
+  t.equal((await first).status, 204)
+  t.equal((await made).status, 201)
+  t.match(await late, { status: 404, body: { errno: 'ESRCH' } })
+  matches(t, await daemon.get('/contexts/700'), { status: 200, body: { name: "root's", owner: 0 } })
 })

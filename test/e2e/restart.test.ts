@@ -1,5 +1,5 @@
 /** A daemon that ends, by order or by accident, and the next one. */
-import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Context } from '../../daemon/schemas/context.js'
@@ -232,7 +232,11 @@ void t.test('a paused context is still paused for the next daemon', needsRoot(),
   await until('the trap is set', async () => (await guest.shell('ls /tmp')).stdout === 'ready\n')
   const patchFlags = (body: object) => daemon.patch(`${guest.path}/flags`, body)
   t.equal((await patchFlags({ set: ['SCHED_PAUSE'] })).status, 200)
-  await restart(daemon, 'SIGKILL')
+  // As if the daemon had ended between the flag and the freezer.
+  const frozen = join(daemon.cgroupRoot ?? '', 'contexts', String(guest.xid), 'cgroup.freeze')
+  await restart(daemon, 'SIGKILL', () => {
+    writeFileSync(frozen, '0')
+  })
   t.equal((await guest.context()).state, 'paused')
   t.match(await daemon.get(`${guest.path}/stat`), { body: { nr_onhold: (await guest.processes()).length } })
   t.equal((await guest.kill('SIGTERM', 1)).status, 204)

@@ -134,6 +134,14 @@ export const life: Cases = (test, api) => {
     t.ok(Date.now() - began < 30_000)
   })
 
+  test('DELETE lets what ends by itself within the grace do so', async (t) => {
+    const guest = await api.guest(t, init('sleep', '1'))
+    const [report] = await api.waiters(guest, 1)
+    // A signal that ends nobody.
+    t.equal((await daemon.delete(`${guest.path}?signal=SIGCONT&grace=300`)).status, 204)
+    t.match((await report)?.body, exitReport(guest.xid, 0))
+  })
+
   test('DELETE kills what has not ended when the grace is over', async (t) => {
     const guest = await api.guest(t, init(...stubborn))
     await guest.start(stubborn)

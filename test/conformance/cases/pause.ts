@@ -2,6 +2,7 @@
 import type { Guest } from '../../support/guest.js'
 import { matches } from '../../support/matches.js'
 import { until } from '../../support/poll.js'
+import { EventReader } from '../../support/sse.js'
 import { init, isProblem, killReport, sleeper, type Cases } from '../support.js'
 
 export const pause: Cases = (test, api) => {
@@ -109,8 +110,14 @@ export const pause: Cases = (test, api) => {
         const guest = await api.guest(t, body)
         await guest.start(sleeper)
         await set(guest)
+        const reader = await EventReader.open(daemon.socket, `/events?xid=${guest.xid}`)
+        t.teardown(() => {
+          reader.close()
+        })
         t.equal((await daemon.delete(`${guest.path}?grace=${grace}`)).status, 204)
         t.notOk(await api.exists(guest.xid))
+        await until('its end is told', () => reader.types.includes('destroyed'))
+        t.equal(reader.types.includes('resumed'), grace > 0, 'without grace it does not go on')
       }
     })
 }

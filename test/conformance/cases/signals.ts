@@ -41,6 +41,14 @@ export const signals: Cases = (test, api) => {
     t.same(await pids(guest), [init])
   })
 
+  test('pid -1 spares what stands in for an init: it goes on to clear away what ends', async (t) => {
+    const guest = await api.guest(t)
+    const pid = await guest.start(sleeper)
+    t.equal((await guest.kill('SIGSTOP', -1)).status, 204)
+    t.equal((await guest.kill('SIGKILL', pid)).status, 204)
+    await guest.isEmpty()
+  })
+
   test('pid 1 is init', async (t) => {
     const guest = await api.running(t)
     t.equal((await guest.kill(0, 1)).status, 204)

@@ -25,6 +25,19 @@ export const state: Cases = (test, api) => {
     })
   }
 
+  test('a STATE_* bit that is asked for beside another change stays cleared', async (t) => {
+    const guest = await api.guest(t)
+    const other = 'IGNEG_NICE'
+    for (const name of ['STATE_SETUP', 'STATE_INIT']) {
+      await patchFlags(guest, { clear: [name, other] }, '?unsupported=record')
+      const reply = await patchFlags(guest, { set: [name, other] }, '?unsupported=record')
+      t.match(reply, { status: 200, body: { changed: true } })
+      const { names } = await api.word(guest, 'flags')
+      t.ok(names.includes(other), 'the other change is made')
+      t.notOk(names.includes(name), `${name} is not set again`)
+    }
+  })
+
   test('a context whose STATE_SETUP is cleared is set up: empty instead of setup', async (t) => {
     const guest = await api.guest(t)
     t.equal((await guest.context()).state, 'setup')
@@ -50,6 +63,20 @@ export const state: Cases = (test, api) => {
         t.same(await api.word(guest, 'flags'), before)
       }
     })
+
+  test('a start that fails beside one that succeeds brings no setup back', async (t) => {
+    for (let round = 0; round < 10; round++) {
+      const guest = await api.guest(t)
+      const [failed, started] = await Promise.all([
+        daemon.post(`${guest.path}/processes`, { argv: ['/no/such/program'] }),
+        daemon.post(`${guest.path}/processes`, { argv: sleeper })
+      ])
+      isProblem(t, failed, 422, { errno: 'ENOENT' })
+      t.equal(started.status, 201)
+      t.notOk((await api.word(guest, 'flags')).names.includes('STATE_SETUP'))
+      await guest.kill('SIGKILL')
+    }
+  })
 
   test('clearing STATE_ADMIN is 409 without irreversible=true, by name and by number', async (t) => {
     const guest = await api.guest(t)
