@@ -2,33 +2,21 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { AuditFailure } from './audit/log.js'
-import type { DriverName } from './drivers/driver.js'
+import type { GuestLogKind, LogSettings } from './logs/open.js'
 import { limitNames, type ServiceLimits } from './admission/limits.js'
 import { settings, type Setting } from './settings.js'
 import { parseSocket, type SocketSpec } from './socket-spec.js'
+import { UsageError } from './usage-error.js'
 
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
-}
-
-export type GuestLogKind = 'file' | 'journal' | 'none'
-
-export interface Config {
+export interface Config extends LogSettings {
   /** At least one. */
   sockets: SocketSpec[]
   policy: string
   /** It was asked for by name, so it must be there. */
   policyIsNamed: boolean
-  driver: DriverName | 'auto'
   auditLog: string
   auditFailure: AuditFailure
   logLevel: string
-  guestLog: GuestLogKind
-  logDir: string
-  /** Bytes. */
-  logSize: number
-  logFiles: number
-  journalSocket: string
   cgroupRoot: string | undefined
   procVirtual: string
   stateDir: string

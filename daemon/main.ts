@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8'
-import { readConfig, serveHelp, UsageError } from './config.js'
+import { readConfig, serveHelp } from './config.js'
 import { version } from './package.js'
+import { UsageError } from './usage-error.js'
 
 const help = `contextd ${version}: guest contexts over REST on a Unix socket
 

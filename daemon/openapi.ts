@@ -3,9 +3,9 @@ import { parseArgs } from 'node:util'
 import { pino } from 'pino'
 import { buildApp } from './app.js'
 import { AuditLog } from './audit/log.js'
-import { UsageError } from './config.js'
 import { MemoryDriver } from './drivers/memory/memory.js'
 import { Policy } from './policy/policy.js'
+import { UsageError } from './usage-error.js'
 
 /** The document's text; the same whatever driver serves it. */
 export async function documentText(): Promise<string> {

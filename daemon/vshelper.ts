@@ -1,8 +1,9 @@
 /** `contextd vshelper ACTION XID`: what the kernel runs for a guest (kernel.vshelper). */
 import { parseArgs } from 'node:util'
-import { readConfig, UsageError } from './config.js'
+import { readConfig } from './config.js'
 import { XID_MAX, XID_MIN } from './drivers/rules.js'
 import { helperActions, recordCall } from './drivers/vserver/helper.js'
+import { UsageError } from './usage-error.js'
 
 const help = `Usage: contextd vshelper ACTION XID [--state-dir PATH]
 

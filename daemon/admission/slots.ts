@@ -1,4 +1,4 @@
-import { Refusal } from '../contexts/refusal.js'
+import { Refusal } from '../refusal.js'
 import { flagOf, type ServiceLimits } from './limits.js'
 
 const ROOT = 0

@@ -1,6 +1,6 @@
 /** `contextd audit verify FILE…`. */
 import { parseArgs } from 'node:util'
-import { UsageError } from '../config.js'
+import { UsageError } from '../usage-error.js'
 import type { Head } from './record.js'
 import { verify, type Verdict } from './verify.js'
 

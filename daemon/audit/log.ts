@@ -2,29 +2,12 @@
  * The audit log: one chained JSON line a write or denial. What a write needs of the disk is there before the write is
  * done: a slot that says what was begun, and room for the line that says how it ended.
  */
-import { basename, dirname, join } from 'node:path'
 import { CallError } from '../drivers/errors.js'
-import { LogFile } from './file.js'
-import { Pending } from './pending.js'
-import {
-  seal,
-  START,
-  unseal,
-  type AuditRecord,
-  type Head,
-  type Intent,
-  type LogRecord,
-  type Unsealed
-} from './record.js'
+import { Chain, LINE_ROOM, type Line } from './chain.js'
+import type { AuditRecord, Head, Intent, LogRecord } from './record.js'
 
 /** What happens to a write when its line cannot be written. */
 export type AuditFailure = 'refuse' | 'continue'
-
-/** Of a line without what the client sends: its program's path, calls, changed words before and after. Bytes. */
-const LINE_ROOM = 64 * 1024
-
-/** Of a torn line, bytes. */
-const TORN_KEPT = 64 * 1024
 
 /** A write whose line could not be written was not done. */
 export class AuditUnwritable extends Error {
@@ -55,21 +38,10 @@ interface Trouble {
   reason: string
 }
 
-/** A record that is written as soon as one can be, and the slot that is free then. */
-interface Owed {
-  record: LogRecord
-  slot?: number | undefined
-}
-
 export class AuditLog {
-  #file: LogFile | undefined
-  #pending: Pending | undefined
-  #head = START
-  /** Room kept for the lines of writes under way, bytes. */
-  #promised = 0
-  #owed: Owed[] = []
-  /** Where a torn line begins that is still to be closed off. */
-  #torn: number | undefined
+  readonly #chain: Chain
+  /** Written as soon as they can be. */
+  #owed: Line[] = []
   #trouble: Trouble | undefined
   #failures = 0
 
@@ -78,48 +50,21 @@ export class AuditLog {
     readonly path: string,
     readonly onFailure: AuditFailure = 'refuse',
     public onError: (message: string, error?: unknown) => void = () => undefined
-  ) {}
+  ) {
+    this.#chain = new Chain(path, (message, error) => {
+      this.onError(message, error)
+    })
+  }
 
   /**
    * Takes the chain up where it ended; says in it what a crash has left. On a disk that is full that waits.
    * @throws Error or CallError when the file cannot be opened, or another daemon writes it
    */
   open(): void {
-    if (this.#file) return
-    this.#pending = new Pending(join(dirname(this.path), `.${basename(this.path)}.pending`))
-    try {
-      this.#file = this.#openFile()
-    } catch (error) {
-      this.#pending.close()
-      throw error
-    }
-    const last = this.#adopt()
-    this.#head = this.#resume(this.#pending.head ?? START, last?.head)
-    for (const { slot, intent } of this.#pending.left) {
-      // Killed after the line and before the end of the slot.
-      const isWritten = last?.record.request_id === intent.request_id && last.record.begun === intent.begun
-      if (isWritten) this.#pending.end(slot)
-      else this.#owed.push({ record: { event: 'interrupted', ...intent }, slot })
-    }
+    this.#owed.unshift(...this.#chain.open())
     this.#try(() => {
       this.#flush()
     }, 0)
-  }
-
-  /** Where the chain goes on, by what was noted beside the log and what is in it. */
-  #resume(noted: Head, last: Head | undefined): Head {
-    // An empty file follows one that was rotated away.
-    if (!last || (last.seq === noted.seq && last.sha256 === noted.sha256)) return noted
-    if (last.seq > noted.seq) return last
-    const lines = noted.seq - last.seq
-    this.onError(
-      lines > 0
-        ? `the last ${lines} lines of the audit log were written and are gone`
-        : 'the last line of the audit log is not the one that was written'
-    )
-    if (lines === 0) return noted
-    this.#owed.unshift({ record: { event: 'lost', lines } }) // it is what has that number
-    return { seq: noted.seq, sha256: last.sha256 }
   }
 
   /**
@@ -132,11 +77,9 @@ export class AuditLog {
     let slot: number | undefined
     const isReady = this.#try(
       () => {
-        const { file, pending } = this.#whole()
-        file.reserve(this.#promised + room)
-        if (this.#trouble || this.#owed.length > 0 || this.#torn !== undefined) this.#flush()
-        slot = pending.begin(intent)
-        this.#promised += room
+        this.#chain.reserve(room)
+        if (this.#trouble || this.#owed.length > 0 || this.#chain.isTorn) this.#flush()
+        slot = this.#chain.begin(intent, room)
       },
       this.onFailure === 'refuse' ? 1 : 0
     )
@@ -152,16 +95,16 @@ export class AuditLog {
    * @returns whether it is written
    */
   end({ intent, room, slot }: Begun, record: AuditRecord): boolean {
-    this.#promised -= room
+    this.#chain.release(room)
     record.begun = intent.begun
-    const line: Owed = { record, slot }
+    const line: Line = { record, slot }
     const isOwed = this.onFailure === 'refuse'
     const isWritten = this.#try(
       () => {
         // What else is to be written may find no room, but this line has its own, if it has any.
         if (room === 0) this.#flush()
         else if (this.#trouble) this.isWritable()
-        this.#write([line], room || LINE_ROOM)
+        this.#chain.write([line], room || LINE_ROOM)
       },
       isOwed ? 0 : 1
     )
@@ -171,13 +114,13 @@ export class AuditLog {
 
   /** The line of what was not done, or not by us; before open() it waits for that. @returns whether it is written */
   append(record: LogRecord): boolean {
-    if (!this.#pending) {
+    if (!this.#chain.isOpen) {
       this.#owed.push({ record })
       return true
     }
     return this.#try(() => {
       this.#flush()
-      this.#write([{ record }], LINE_ROOM)
+      this.#chain.write([{ record }], LINE_ROOM)
     }, 1)
   }
 
@@ -189,115 +132,29 @@ export class AuditLog {
   }
 
   get status(): AuditStatus {
-    return { ...this.#head, failures: this.#failures }
+    return { ...this.#chain.head, failures: this.#failures + this.#chain.failures }
   }
 
   /** Goes on in a new file when the old one was renamed. The old one stays in use when that fails. @throws CallError */
-  async reopen(): Promise<void> {
-    const old = this.#file
-    if (!old) return
-    const file = this.#openFile()
-    if (file.isSame(old)) {
-      await file.close(false)
-      return
-    }
-    this.#file = file
-    this.#adopt()
-    this.isWritable() // writes under way have their room in this file now
-    await old.close()
+  reopen(): Promise<void> {
+    return this.#chain.reopen(() => this.isWritable()) // writes under way have their room in the new file then
   }
 
   async close(): Promise<void> {
     this.isWritable() // what is owed has its last chance
-    const file = this.#file
-    this.#file = undefined
-    await file?.close()
-    this.#pending?.close()
-  }
-
-  #openFile(): LogFile {
-    return new LogFile(this.path, this.#onSyncError)
-  }
-
-  readonly #onSyncError = (error: unknown): void => {
-    this.#failures++
-    this.onError('lines of the audit log may not be on the disk', error)
-  }
-
-  /** The last record of the file, where there is one. Notes what a crash has left after the last whole line. */
-  #adopt(): Unsealed | undefined {
-    if (!this.#file) return undefined
-    const { line, end } = this.#file.tail()
-    this.#torn = end < this.#file.size ? end : undefined
-    const last = line && unseal(line)
-    if (typeof last !== 'string') return last
-    this.onError(`the last line of the audit log ${last}; the log goes on after it`)
-    return undefined
-  }
-
-  /** What was removed or truncated behind our back is made again; the numbers go on, so the verifier sees it. */
-  #whole(): { file: LogFile; pending: Pending } {
-    const [file, pending] = [this.#file, this.#pending]
-    if (!file || !pending) throw new Error('the audit log is closed')
-    if (file.isWhole()) return { file, pending }
-    this.onError(`the audit log ${this.path} was removed or truncated; a new one is begun`)
-    const fresh = this.#openFile()
-    this.#file = fresh
-    this.#adopt()
-    file.close(false).catch(this.#onSyncError)
-    return { file: fresh, pending }
+    await this.#chain.close()
   }
 
   /** What is to be written before anything else: that lines are missing, and what is owed. */
   #flush(): void {
-    const { file } = this.#whole()
-    file.reserve(this.#promised + LINE_ROOM)
-    if (this.#torn !== undefined) this.#closeOff(file, this.#torn)
-    const missing: Owed[] = this.#trouble?.missing ? [{ record: { event: 'gap', ...this.#trouble } }] : []
+    this.#chain.reserve(LINE_ROOM)
+    this.#chain.closeTorn()
+    const missing: Line[] = this.#trouble?.missing ? [{ record: { event: 'gap', ...this.#trouble } }] : []
     const lines = [...missing, ...this.#owed]
-    if (lines.length > 0) this.#write(lines, LINE_ROOM)
+    if (lines.length > 0) this.#chain.write(lines, LINE_ROOM)
     if (this.#trouble) this.onError(`the audit log can be written again; lines missing: ${this.#trouble.missing}`)
     this.#owed = []
     this.#trouble = undefined
-  }
-
-  /**
-   * All of these lines or none.
-   * @param room that is theirs or can still be had, bytes
-   */
-  #write(lines: Owed[], room: number): void {
-    const { file, pending } = this.#whole()
-    let head = this.#head
-    let text = ''
-    for (const { record } of lines) {
-      const sealed = seal(record, head)
-      text += sealed.line
-      head = sealed.head
-    }
-    file.reserve(this.#promised + Math.max(room, Buffer.byteLength(text)))
-    file.append(text)
-    this.#advance(head, pending, lines)
-  }
-
-  #closeOff(file: LogFile, start: number): void {
-    const bytes = file.size - start
-    const base64 = file.read(start, Math.min(bytes, TORN_KEPT)).toString('base64')
-    const { line, head } = seal({ event: 'torn', bytes, base64 }, this.#head)
-    file.replace(start, line)
-    this.#torn = undefined
-    this.#advance(head, this.#whole().pending, [])
-  }
-
-  /** The lines are written, whatever becomes of the note of it. */
-  #advance(head: Head, pending: Pending, lines: Owed[]): void {
-    this.#head = head
-    try {
-      pending.set(head)
-      for (const { slot } of lines) if (slot !== undefined) pending.end(slot)
-    } catch (error) {
-      this.#failures++
-      this.onError(`${pending.path} cannot be written`, error)
-    }
   }
 
   /**

@@ -1,4 +1,4 @@
-import { Refusal } from './refusal.js'
+import { Refusal } from '../refusal.js'
 
 const KEPT_MS = 10 * 60 * 1000
 const KEPT_MAX = 1024

@@ -6,7 +6,7 @@ import { ccaps } from '../vocabulary/ccaps.js'
 import { flags, PERSISTENT, SCHED_PAUSE, STATE_ADMIN, STATE_BITS } from '../vocabulary/flags.js'
 import type { VocabularyKind } from '../vocabulary/treatment.js'
 import { formatWord, parseWord, WORD_MAX, type WordTable } from '../vocabulary/word.js'
-import { invalid, Refusal } from './refusal.js'
+import { invalid, Refusal } from '../refusal.js'
 
 export const wordKinds = ['flags', 'bcaps', 'ccaps'] as const
 export type WordKind = (typeof wordKinds)[number]

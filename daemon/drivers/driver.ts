@@ -4,7 +4,6 @@
  *
  * Reads of words and names answer at once, because hot GETs call them; the rest may take its time.
  */
-import type { Death } from './past-deaths.js'
 import type { UnameField } from '../vocabulary/uname.js'
 import type { Limits } from '../vocabulary/limits.js'
 import type { BcapsAbi } from '../vocabulary/bcaps.js'
@@ -89,6 +88,17 @@ export interface WaitResult {
   exit_code: number
   /** That task was killed by the kernel for lack of memory; null: nobody knows. */
   oom_killed: boolean | null
+}
+
+/** A context's end, as a later daemon hears of it. */
+export interface Death {
+  xid: number
+  result: WaitResult
+  owner: number | null
+  /** Driver.incarnation */
+  incarnation: bigint
+  /** When, in milliseconds since the epoch. */
+  at: number
 }
 
 export interface Process {

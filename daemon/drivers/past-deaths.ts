@@ -1,15 +1,5 @@
 /** Deaths of contexts, for the daemon after this one: who asks late hears from that one, too, how a context has ended. */
-import type { WaitResult } from './driver.js'
-
-export interface Death {
-  xid: number
-  result: WaitResult
-  owner: number | null
-  /** Driver.incarnation */
-  incarnation: bigint
-  /** When, in milliseconds since the epoch. */
-  at: number
-}
+import type { Death } from './driver.js'
 
 /** Numbered places that a later daemon finds, as long as it could find a context. */
 export interface Places {

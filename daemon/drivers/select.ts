@@ -31,8 +31,8 @@ const openers: Record<DriverName, (options: Options) => Promise<Driver>> = {
   },
   namespaces: async ({ cgroupRoot, log, warn }) => {
     if (process.getuid?.() !== 0) throw new CallError('EPERM', 'setns', 'namespaces need root')
-    const { NamespacesDriver } = await import('./namespaces/namespaces.js')
-    return NamespacesDriver.open(cgroupRoot, log, warn)
+    const { openNamespaces } = await import('./namespaces/open.js')
+    return openNamespaces(cgroupRoot, log, warn)
   },
   memory: async () => {
     const { MemoryDriver } = await import('./memory/memory.js')

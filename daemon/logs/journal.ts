@@ -1,7 +1,7 @@
 /** Logs in the journal of the host, written by launchers: native/launcher/log_journal.cc. */
 import { closeSync, constants, openSync, readFileSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
-import { Refusal } from '../contexts/refusal.js'
+import { Refusal } from '../refusal.js'
 import { withErrno } from '../drivers/errors.js'
 import type { LogTarget } from '../drivers/launcher/order.js'
 import type { GuestLogs, LogOwner } from './logs.js'

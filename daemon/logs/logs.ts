@@ -1,5 +1,5 @@
 /** The output of guests' processes that are not captured: where it goes, and how it is read. */
-import { Refusal } from '../contexts/refusal.js'
+import { Refusal } from '../refusal.js'
 import type { LogTarget } from '../drivers/launcher/order.js'
 
 /** One of the contexts that have had this xid. */

@@ -3,7 +3,7 @@ import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ServiceLimits } from '../admission/limits.js'
 import type { AllSlots, Release, SlotKind } from '../admission/slots.js'
-import { Refusal } from '../contexts/refusal.js'
+import { Refusal } from '../refusal.js'
 
 declare module 'fastify' {
   interface FastifyInstance {

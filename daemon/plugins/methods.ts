@@ -1,6 +1,6 @@
 /** 405 with Allow for a known path and an unknown method. Registered after all routes, for it asks which there are. */
 import type { FastifyInstance, HTTPMethods } from 'fastify'
-import { Refusal } from '../contexts/refusal.js'
+import { Refusal } from '../refusal.js'
 
 const ALL: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 

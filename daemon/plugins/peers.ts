@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Socket } from 'node:net'
 import type { Slots } from '../admission/slots.js'
-import { Refusal } from '../contexts/refusal.js'
+import { Refusal } from '../refusal.js'
 import { CallError } from '../drivers/errors.js'
 import type { PeerCredentials } from '../drivers/native.js'
 import { answerAndClose, problemOf } from './problems.js'

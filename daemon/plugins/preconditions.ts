@@ -1,6 +1,6 @@
 /** If-Match on everything that writes to a context: 412 when the context is not what the caller saw. */
 import type { FastifyInstance } from 'fastify'
-import { Refusal } from '../contexts/refusal.js'
+import { Refusal } from '../refusal.js'
 
 /** @param etagOf the context's current tag; throws when there is none */
 export function addPreconditions(app: FastifyInstance, etagOf: (xid: number) => string): void {

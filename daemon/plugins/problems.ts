@@ -3,7 +3,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { AuditUnwritable } from '../audit/log.js'
-import { Refusal } from '../contexts/refusal.js'
+import { Refusal } from '../refusal.js'
 import { CallError } from '../drivers/errors.js'
 import { XID_MAX, XID_MIN } from '../drivers/rules.js'
 import type { Problem } from '../schemas/problem.js'

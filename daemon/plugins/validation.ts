@@ -2,7 +2,7 @@
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import type { FastifyInstance } from 'fastify'
-import { Refusal } from '../contexts/refusal.js'
+import { Refusal } from '../refusal.js'
 import { strict } from '../schemas/common.js'
 
 declare module 'fastify' {

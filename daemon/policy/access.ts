@@ -1,5 +1,5 @@
 /** What one peer may do, ready for the question that every request asks. */
-import { Refusal } from '../contexts/refusal.js'
+import { Refusal } from '../refusal.js'
 import { CallError } from '../drivers/errors.js'
 import type { Action } from '../schemas/policy.js'
 

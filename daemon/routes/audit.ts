@@ -1,5 +1,5 @@
 import { readPage, type AuditLine } from '../audit/page.js'
-import { invalid } from '../contexts/refusal.js'
+import { invalid } from '../refusal.js'
 import type { Access } from '../policy/access.js'
 import { AuditPage, AuditQuery } from '../schemas/audit.js'
 import { ref } from '../schemas/common.js'

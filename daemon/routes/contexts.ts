@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { whileThere } from '../drivers/errors.js'
 import { Idempotency } from '../contexts/idempotency.js'
-import type { Applied } from '../contexts/contexts.js'
+import type { Applied } from '../contexts/write.js'
 import { render, Renderings, type Rendering } from '../contexts/renderings.js'
 import { addPreconditions } from '../plugins/preconditions.js'
 import { hold } from '../plugins/admission.js'

@@ -1,5 +1,5 @@
 import type { Kept } from '../events/history.js'
-import { invalid } from '../contexts/refusal.js'
+import { invalid } from '../refusal.js'
 import { hold } from '../plugins/admission.js'
 import { XID_MAX, XID_MIN } from '../drivers/rules.js'
 import { EventQuery, EventStream } from '../schemas/event.js'

@@ -1,5 +1,5 @@
 import { release } from 'node:os'
-import { Refusal } from '../contexts/refusal.js'
+import { Refusal } from '../refusal.js'
 import { ref } from '../schemas/common.js'
 import { Health, Home, Ready, Version, Vocabulary } from '../schemas/host.js'
 import { problems } from '../schemas/problem.js'

@@ -1,6 +1,6 @@
 import { patch, replacement, tableOf, wordKinds, type WordKind } from '../contexts/words.js'
 import { flagsView, wordView } from '../contexts/view.js'
-import type { ChangedWordValue } from '../contexts/contexts.js'
+import type { ChangedWordValue } from '../contexts/changes.js'
 import { ref, WriteQuery, XidParams } from '../schemas/common.js'
 import { problems } from '../schemas/problem.js'
 import { ChangedFlagsWord, ChangedWord, FlagsWord, Word, WordPatch, WordReplace } from '../schemas/word.js'

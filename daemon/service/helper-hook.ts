@@ -2,9 +2,9 @@
 import { spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { isAbsolute } from 'node:path'
-import { UsageError } from '../config.js'
 import { Locks } from '../contexts/locks.js'
 import type { HelperCall } from '../drivers/driver.js'
+import { UsageError } from '../usage-error.js'
 import { rebootCommands } from '../vocabulary/reboot.js'
 
 const DEFAULT_TIMEOUT_MS = 10_000

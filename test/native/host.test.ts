@@ -24,7 +24,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { CallError } from '../../daemon/drivers/errors.js'
-import { cgroup2Mounts } from '../../daemon/drivers/namespaces/cgroups.js'
+import { cgroup2Mounts } from '../../daemon/drivers/namespaces/cgroup2-mounts.js'
 import { errnoName, launcherPath, native } from '../../daemon/drivers/native.js'
 import { needsRoot, statusField } from '../support/proc.js'
 

@@ -1,13 +1,10 @@
-import { realpathSync, statSync } from 'node:fs'
-import { hostname, machine, release, type, version } from 'node:os'
-import { basename } from 'node:path'
+import { statSync } from 'node:fs'
 import { PERSISTENT, SCHED_PAUSE, STATE_INIT, STATE_SETUP } from '../../vocabulary/flags.js'
 import { SET_INIT } from '../../vocabulary/migrate.js'
 import { SIGKILL, endsByDefault } from '../../vocabulary/signals.js'
-import { noLimits, type Limits } from '../../vocabulary/limits.js'
+import type { Limits } from '../../vocabulary/limits.js'
 import type { UnameField } from '../../vocabulary/uname.js'
 import type { Treatment, VocabularyKind } from '../../vocabulary/treatment.js'
-import { WORD_MAX } from '../../vocabulary/word.js'
 import type {
   ContextDetails,
   CreateData,
@@ -21,67 +18,20 @@ import type {
 } from '../driver.js'
 import { CallError } from '../errors.js'
 import * as rules from '../rules.js'
-import { treatmentOf, type TreatmentTable } from '../treatments.js'
-import { Waiters } from '../waiters.js'
+import { treatmentOf } from '../treatments.js'
+import {
+  checkRoot,
+  detailsOf,
+  newContext,
+  newProcess,
+  processOf,
+  resultOf,
+  statOf,
+  type ModelContext,
+  type ModelProcess
+} from './model.js'
 import { behaviourOf } from './programs.js'
-
-interface ModelProcess {
-  pid: number
-  nspid: number
-  comm: string
-  startedAt: number
-  stdout: string
-  timers: NodeJS.Timeout[]
-  /** It has come to its end while it was paused. */
-  due?: () => void
-  ended: Promise<number>
-  end: (status: number) => void
-}
-
-interface ModelContext {
-  xid: number
-  incarnation: bigint
-  flags: bigint
-  bcaps: bigint
-  ccaps: bigint
-  uname: Record<UnameField, string>
-  limits: Limits
-  owner: number
-  root: string | null
-  createdAt: number
-  processes: Map<number, ModelProcess>
-  initpid: number
-  forks: number
-  lastStatus: number
-  waiters: Waiters
-  revision: number
-}
-
-/** The kernel itself keeps every word and acts on few; the model has no kernel to act on the rest. */
-const treatments: TreatmentTable = {
-  flags: {
-    '*': 'recorded',
-    PERSISTENT: 'enforced',
-    INFO_PRIVATE: 'enforced',
-    SCHED_PAUSE: 'enforced',
-    STATE_SETUP: 'enforced',
-    STATE_INIT: 'enforced',
-    STATE_ADMIN: 'enforced'
-  },
-  ccaps: { '*': 'recorded' },
-  bcaps: { '*': 'recorded' },
-  migrate: { '*': 'enforced' },
-  uname: { '*': 'enforced' },
-  stat: { '*': 'enforced', load: 'unsupported' },
-  process: {
-    '*': 'enforced',
-    stdin: 'recorded',
-    user: 'recorded',
-    cwd: 'recorded',
-    env: 'recorded'
-  },
-  limits: { '*': 'recorded' }
-}
+import { treatments } from './treatments.js'
 
 /** Model pids start above any pid of Linux (PID_MAX_LIMIT, 2^22), so that they are never taken for a real one. */
 const FIRST_PID = 2 ** 22 + 1
@@ -108,32 +58,7 @@ export class MemoryDriver implements Driver {
     rules.checkXid(xid, 'vx_create')
     if (this.#contexts.has(xid)) throw new CallError('EEXIST', 'vx_create', `context ${xid} exists`)
     if (data.root !== undefined) checkRoot(data.root)
-    this.#contexts.set(xid, {
-      xid,
-      incarnation: process.hrtime.bigint(),
-      flags: data.flags,
-      bcaps: WORD_MAX,
-      ccaps: 0n,
-      uname: {
-        context: '',
-        sysname: type(),
-        nodename: hostname(),
-        release: release(),
-        version: version(),
-        machine: machine(),
-        domainname: '(none)'
-      },
-      limits: noLimits,
-      owner: data.owner,
-      root: data.root ?? null,
-      createdAt: Date.now(),
-      processes: new Map(),
-      initpid: 0,
-      forks: 0,
-      lastStatus: 0,
-      waiters: new Waiters(),
-      revision: ++this.#revision
-    })
+    this.#contexts.set(xid, newContext(xid, data, ++this.#revision))
   }
 
   settle(): void {
@@ -185,19 +110,7 @@ export class MemoryDriver implements Driver {
   }
 
   vx_stat(xid: number): Stat {
-    const context = this.#find(xid, 'vx_stat')
-    return {
-      usecnt: 1 + context.waiters.size,
-      tasks: context.processes.size + (context.flags & PERSISTENT ? 1 : 0),
-      nr_threads: context.processes.size,
-      nr_running: 0,
-      nr_unintr: 0,
-      nr_onhold: context.flags & SCHED_PAUSE ? context.processes.size : 0,
-      nr_forks: context.forks,
-      load: null,
-      offset: 0n,
-      uptime: BigInt(Date.now() - context.createdAt) * 1_000_000n
-    }
+    return statOf(this.#find(xid, 'vx_stat'))
   }
 
   vx_bcaps_get(xid: number): bigint {
@@ -295,24 +208,11 @@ export class MemoryDriver implements Driver {
   }
 
   details(xid: number): ContextDetails {
-    const context = this.#find(xid, 'details')
-    return {
-      owner: context.owner,
-      root: context.root,
-      created_at: new Date(context.createdAt).toISOString(),
-      populated: context.processes.size > 0
-    }
+    return detailsOf(this.#find(xid, 'details'))
   }
 
   async processes(xid: number): Promise<Process[]> {
-    return [...this.#find(xid, 'processes').processes.values()].map((process) => ({
-      pid: process.pid,
-      ppid: 0,
-      nspid: process.nspid,
-      comm: process.comm,
-      state: 'S',
-      started_at: new Date(process.startedAt).toISOString()
-    }))
+    return [...this.#find(xid, 'processes').processes.values()].map(processOf)
   }
 
   revision(xid: number): number {
@@ -341,20 +241,8 @@ export class MemoryDriver implements Driver {
   }
 
   #start(context: ModelContext, data: MigrateData): ModelProcess {
-    let end: (status: number) => void = () => undefined
-    const ended = new Promise<number>((resolve) => {
-      end = resolve
-    })
-    const process: ModelProcess = {
-      pid: ++this.#lastPid,
-      nspid: data.flags & SET_INIT ? 1 : ++context.forks + 1,
-      comm: basename(data.process.argv[0] ?? '').slice(0, 15),
-      startedAt: Date.now(),
-      stdout: '',
-      timers: [],
-      ended,
-      end
-    }
+    const nspid = data.flags & SET_INIT ? 1 : ++context.forks + 1
+    const process = newProcess(++this.#lastPid, nspid, data.process)
     context.processes.set(process.pid, process)
     // No guest code ever runs with STATE_SETUP set; becoming init is what clears STATE_INIT.
     context.flags &= ~STATE_SETUP
@@ -384,22 +272,5 @@ export class MemoryDriver implements Driver {
     const result = resultOf(context)
     this.onDeath?.(context.xid, result, context.owner, context.incarnation)
     context.waiters.finish(result)
-  }
-}
-
-const resultOf = ({ lastStatus }: ModelContext): WaitResult => ({
-  reboot_cmd: 0,
-  exit_code: lastStatus,
-  oom_killed: false
-})
-
-function checkRoot(root: string): void {
-  try {
-    if (!statSync(root).isDirectory()) throw new CallError('ENOTDIR', 'openat2', `${root} is no directory`)
-    if (realpathSync(root) !== root.replace(/(?<=.)\/+$/, ''))
-      throw new CallError('ELOOP', 'openat2', `${root} is reached through a symbolic link`)
-  } catch (error) {
-    if (error instanceof CallError) throw error
-    throw new CallError((error as NodeJS.ErrnoException).code ?? 'EIO', 'openat2', root)
   }
 }

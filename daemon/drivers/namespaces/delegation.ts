@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path'
 import { CallError, withErrno } from '../errors.js'
 import { native } from '../native.js'
-import type { Cgroup2Mount } from './cgroups.js'
+import type { Cgroup2Mount } from './cgroup2-mounts.js'
 
 /** Beside the contexts: processes that are of none. The name to give to DelegateSubgroup= (systemd 254). */
 export const SUBGROUP = 'daemon'

@@ -1,13 +1,12 @@
 import { setMaxListeners } from 'node:events'
-import { mkdirSync, readFileSync } from 'node:fs'
 import { release } from 'node:os'
 import type { Limits } from '../../vocabulary/limits.js'
 import type { UnameField } from '../../vocabulary/uname.js'
 import type { Treatment, VocabularyKind } from '../../vocabulary/treatment.js'
-import { WORD_MAX } from '../../vocabulary/word.js'
 import type {
   ContextDetails,
   CreateData,
+  Death,
   Driver,
   FlagsData,
   MigrateData,
@@ -16,28 +15,25 @@ import type {
   Stat,
   WaitResult
 } from '../driver.js'
-import { CallError, withErrno } from '../errors.js'
-import { Launchers } from '../launcher/launchers.js'
-import type { LogTarget } from '../launcher/order.js'
+import { CallError } from '../errors.js'
+import type { Launchers } from '../launcher/launchers.js'
 import { native } from '../native.js'
-import { guestProcesses } from '../procfs.js'
-import type { Death } from '../past-deaths.js'
 import * as rules from '../rules.js'
 import { treatmentOf } from '../treatments.js'
 import { Adoption } from './adoption.js'
-import { CgroupHome, isFrozen, setFrozen } from './cgroups.js'
-import { Context } from './context.js'
-import { moveInto } from './delegation.js'
+import type { CgroupHome } from './cgroups.js'
+import type { Context } from './context.js'
+import { makeContext } from './creation.js'
 import { Ends } from './ends.js'
 import { ForkCounter } from './forks.js'
-import { hostNames } from './host-names.js'
-import { applyLimits, LIMIT_FLAGS, missingLimits, type Limited } from './limits.js'
+import { applyLimits, LIMIT_FLAGS, type Limited } from './limits.js'
 import { Lives } from './lives.js'
 import { LoadAverage, LoadSampler } from './load.js'
-import { lxcfsFiles, missingVirtual } from './lxcfs.js'
+import { missingHere } from './missing.js'
+import { nameOf, setName } from './names.js'
 import { signalContext } from './signals.js'
-import { missingSpaces, spacesFor } from './spaces.js'
-import { isEnded, Starts } from './starts.js'
+import { Starts } from './starts.js'
+import { cgroupOf, statOf, tasksOf } from './tasks.js'
 import { Told } from './told.js'
 import { treatments } from './treatments.js'
 
@@ -57,7 +53,8 @@ export class NamespacesDriver extends Told implements Driver {
   readonly #missing: ReadonlyMap<string, string>
   readonly #closing = new AbortController()
 
-  private constructor(
+  /** By openNamespaces(), which has probed what this takes. */
+  constructor(
     home: CgroupHome,
     launchers: Launchers,
     forks: ForkCounter | CallError,
@@ -76,50 +73,13 @@ export class NamespacesDriver extends Told implements Driver {
     this.#loads = new LoadSampler({ path: home.contexts, loadAverage: new LoadAverage() }, () =>
       [...this.#lives.all()].filter(({ populated }) => populated)
     )
-    this.#missing = new Map([
-      ...[...missingSpaces].map(([flag, why]) => [`flags.${flag}`, why] as const),
-      ...missingLimits(home.missing),
-      ...missingLxcfs,
-      ...(forks instanceof CallError ? [['stat.nr_forks', `bpf(2) is refused: ${forks.code}`] as const] : [])
-    ])
+    this.#missing = missingHere(home, forks, missingLxcfs)
     this.about = `Linux ${release()}, contexts in ${home.contexts}`
   }
 
-  /**
-   * Probes, adopts the contexts that are there, and clears away half-made ones.
-   * @param root cgroup directory for contexts (CgroupHome)
-   * @param log where output goes that is not captured
-   * @param warn hears of contexts that cannot be taken over
-   * @throws CallError naming the call that this user or kernel refuses
-   */
-  static async open(
-    root: string | undefined,
-    log: LogTarget | undefined,
-    warn: (error: unknown) => void
-  ): Promise<NamespacesDriver> {
-    const home = new CgroupHome(root)
-    let launchers: Launchers | undefined
-    const counter = ForkCounter.open(home.contexts, home.level)
-    const forks = counter instanceof ForkCounter ? counter : undefined
-    try {
-      const ready = (launchers = new Launchers(forks?.files, log, (pid) => {
-        moveInto(home.shims, pid)
-      }))
-      await home.withScratch(async (path) => {
-        const probe = ready.start({ mode: 'probe' }, { path })
-        await probe.started
-        await probe.ended
-      })
-      ready.prepare('join')
-      const driver = new NamespacesDriver(home, ready, counter, await missingVirtual(home.missing))
-      await driver.#adoption.adoptAll(warn)
-      return driver
-    } catch (error) {
-      launchers?.close()
-      forks?.close()
-      home.close()
-      throw error
-    }
+  /** Takes over the contexts that an earlier daemon left, and clears away half-made ones. @param warn hears of those that cannot be taken over */
+  adoptAll(warn: (error: unknown) => void): Promise<void> {
+    return this.#adoption.adoptAll(warn)
   }
 
   takePastDeaths(): readonly Death[] {
@@ -138,19 +98,13 @@ export class NamespacesDriver extends Told implements Driver {
     rules.checkXid(xid, 'vx_create')
     if (this.exists(xid)) throw new CallError('EEXIST', 'vx_create', `context ${xid} exists`)
     if (data.root !== undefined) native.checkRoot(data.root)
-    const context = new Context(xid, this.#home.path(xid), this.#home.line(xid))
-    withErrno('mkdir', context.path, () => {
-      mkdirSync(context.path, { mode: 0o755 })
-    })
-    context.flags = data.flags
-    context.forks = this.#forks?.count(context.path, xid, 0)
-    if (context.paused) setFrozen(context.path, true)
-    context.spaces = spacesFor(data.flags)
-    context.lxcfs = lxcfsFiles(data.flags, (flag) => this.treatment('flags', flag) === 'at_create')
-    context.bcaps = WORD_MAX
-    context.owner = data.owner
-    context.root = data.root ?? null
-    context.createdAt = new Date().toISOString()
+    const context = makeContext(
+      this.#home,
+      this.#forks,
+      xid,
+      data,
+      (flag) => this.treatment('flags', flag) === 'at_create'
+    )
     this.#lives.add(context)
   }
 
@@ -174,7 +128,7 @@ export class NamespacesDriver extends Told implements Driver {
 
   vx_task_xid(pid: number): number {
     if (pid === 0) return 0
-    return this.#home.xidOf(withErrno('open', `/proc/${pid}/cgroup`, () => readCgroup(pid)))
+    return this.#home.xidOf(cgroupOf(pid))
   }
 
   vx_info(xid: number): { xid: number; initpid: number } {
@@ -183,20 +137,8 @@ export class NamespacesDriver extends Told implements Driver {
 
   async vx_stat(xid: number): Promise<Stat> {
     const context = this.#lives.find(xid, 'vx_stat')
-    const processes = await this.#guestProcesses(context, 'vx_stat')
-    const inState = (state: string) => processes.filter(({ process }) => process.state === state).length
-    return {
-      usecnt: 1 + context.waiters.size,
-      tasks: processes.length + (context.persistent ? 1 : 0),
-      nr_threads: processes.reduce((sum, { threads }) => sum + threads, 0),
-      nr_running: inState('R'),
-      nr_unintr: inState('D'),
-      nr_onhold: isFrozen(context.path) ? processes.length : 0,
-      nr_forks: context.forks ? (this.#forks?.read(context.forks) ?? null) : null,
-      load: context.loadAverage.at(this.#loads.sample),
-      offset: context.offset,
-      uptime: BigInt(Date.now() - Date.parse(context.createdAt)) * 1_000_000n
-    }
+    const forks = context.forks ? (this.#forks?.read(context.forks) ?? null) : null
+    return statOf(context, await tasksOf(context, 'vx_stat'), forks, this.#loads.sample)
   }
 
   vx_bcaps_get(xid: number): bigint {
@@ -238,25 +180,13 @@ export class NamespacesDriver extends Told implements Driver {
 
   vx_uname_get(xid: number, field: UnameField): string {
     rules.checkField(field, 'vx_uname_get')
-    const context = this.#lives.find(xid, 'vx_uname_get')
-    if (context.namesMayDiffer && (field === 'nodename' || field === 'domainname')) {
-      try {
-        return native.getUtsNames(context.openPid1())[field]
-      } catch (error) {
-        if (!isEnded(error)) throw error // PID 1 is on its way out, and its names with it
-      }
-    }
-    return context.names.get(field) ?? hostNames[field]()
+    return nameOf(this.#lives.find(xid, 'vx_uname_get'), field)
   }
 
   vx_uname_set(xid: number, field: UnameField, value: string): void {
     rules.checkField(field, 'vx_uname_set')
     const context = this.#administrable(xid, 'vx_uname_set')
-    if (context.pid1) {
-      if (field === 'nodename') native.setNodename(context.openPid1(), value)
-      if (field === 'domainname') native.setDomainname(context.openPid1(), value)
-    }
-    context.saveName(field, value)
+    setName(context, field, value)
     this.#lives.touch(context)
   }
 
@@ -324,7 +254,7 @@ export class NamespacesDriver extends Told implements Driver {
   }
 
   async processes(xid: number): Promise<Process[]> {
-    return (await this.#guestProcesses(this.#lives.find(xid, 'processes'), 'processes')).map(({ process }) => process)
+    return (await tasksOf(this.#lives.find(xid, 'processes'), 'processes')).map(({ process }) => process)
   }
 
   revision(xid: number): number | undefined {
@@ -350,22 +280,5 @@ export class NamespacesDriver extends Told implements Driver {
     rules.requireAdmin(context.flags, xid, call)
     this.#adoption.reach(context)
     return context
-  }
-
-  async #guestProcesses(context: Context, call: string) {
-    await context.starting
-    const { reaper } = context
-    const processes = (await guestProcesses(context.path)).filter(({ process }) => process.pid !== reaper)
-    if (context.gone) throw rules.noSuchContext(context.xid, call)
-    return processes
-  }
-}
-
-function readCgroup(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cgroup`, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    throw new CallError('ESRCH', 'vx_task_xid', `there is no process ${pid}`)
   }
 }

@@ -10,6 +10,7 @@ import type { Treatment, VocabularyKind } from '../../vocabulary/treatment.js'
 import type {
   ContextDetails,
   CreateData,
+  Death,
   Driver,
   FlagsData,
   MigrateData,
@@ -24,7 +25,7 @@ import { Launchers } from '../launcher/launchers.js'
 import type { LauncherSpec, LogTarget } from '../launcher/order.js'
 import { asCallError, vserver } from '../native.js'
 import { parseStat } from '../procfs.js'
-import { PastDeaths, type Death } from '../past-deaths.js'
+import { PastDeaths } from '../past-deaths.js'
 import * as rules from '../rules.js'
 import { treatmentOf, type TreatmentTable } from '../treatments.js'
 import { Deaths } from './deaths.js'

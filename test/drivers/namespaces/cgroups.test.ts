@@ -1,7 +1,8 @@
 import { rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { CgroupHome, cgroup2Mounts } from '../../../daemon/drivers/namespaces/cgroups.js'
+import { cgroup2Mounts } from '../../../daemon/drivers/namespaces/cgroup2-mounts.js'
+import { CgroupHome } from '../../../daemon/drivers/namespaces/cgroups.js'
 import { ownCgroup } from '../../../daemon/drivers/namespaces/delegation.js'
 import { needsRoot } from '../../support/proc.js'
 
