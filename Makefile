@@ -51,6 +51,8 @@ test: build emulator
 check: build
 	$(BIN)/eslint .
 	$(BIN)/prettier --check --log-level warn .
+	$(BIN)/depcruise --config .dependency-cruiser.js daemon
+	node dist/test/support/structure.js
 	node dist/daemon/main.js openapi | diff -u openapi/openapi.json -
 	$(BIN)/redocly lint openapi/openapi.json
 	@if command -v clang-format >/dev/null; then clang-format --dry-run --Werror $(filter %.cc %.h,$(NATIVE) $(EMULATOR)); \
