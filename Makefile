@@ -67,7 +67,7 @@ openapi: build
 
 # The installed service under a real systemd, on Debian's own kernel.
 test-vm: build
-	test/vm/run --timeout 900 env TAP_TIMEOUT=900 node dist/test/vm/systemd.js
+	test/vm/run --timeout 1500 env TAP_TIMEOUT=1500 node dist/test/vm/systemd.js
 
 # Where a system has it: systemd/install. DESTDIR and PREFIX may be given here or come from the environment.
 install-system: export DESTDIR := $(DESTDIR)

@@ -22,6 +22,14 @@ for (const [what, args, message] of mistakes) {
   })
 }
 
+void t.test('the conformance runner prints TAP, then how many tests ended which way', async (t) => {
+  const { code, stdout, stderr } = await conformance('--driver', 'memory')
+  t.same({ code, stderr }, { code: 0, stderr: '' })
+  t.match(stdout, /^TAP version 14\n/)
+  const [, passed] = /\n(\d+) passed, 0 failed, 0 skipped\n$/.exec(stdout) ?? []
+  t.equal(Number(passed), stdout.match(/^ {8}ok /gm)?.length, 'as many as its groups have')
+})
+
 void t.test('the conformance runner explains itself with --help', async (t) => {
   t.match(await conformance('--help'), { code: 0, stdout: /^usage: /, stderr: '' })
 })

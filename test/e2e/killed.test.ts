@@ -162,9 +162,8 @@ async function killAt(
   const watched = ofLaunchers ? await operation.launchers(daemon) : [daemon.pid]
   const killing = await Killer.watch(killer, daemon.pid, step, watched)
   const reply = await operation.request(daemon).catch(() => undefined)
-  const { killedAt } = killing
+  const killedAt = await killing.killedAt(reply !== undefined)
   await t.test(`step ${step}: ${killedAt ?? 'after the answer'}`, async (t) => {
-    if (!killedAt) await killing.release()
     await daemon.stop('SIGKILL')
     await daemon.boot()
     await operation.found(t, daemon, reply, () => killing.release())

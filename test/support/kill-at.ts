@@ -25,9 +25,12 @@ export function buildKiller(t: Test): string {
 export class Killer {
   #output = ''
   readonly #child: ChildProcessByStdio<Writable, Readable, null>
+  /** All that it has said is read. */
+  readonly #ended: Promise<unknown>
 
   private constructor(program: string, victim: number, step: number, pids: number[]) {
     this.#child = spawn(program, [victim, step, ...pids].map(String), { stdio: ['pipe', 'pipe', 'inherit'] })
+    this.#ended = once(this.#child, 'close')
     this.#child.stdout.setEncoding('utf8').on('data', (text: string) => (this.#output += text))
   }
 
@@ -39,15 +42,23 @@ export class Killer {
   }
 
   /** The call that was about to be made; undefined while there was none. */
-  get killedAt(): string | undefined {
+  get #call(): string | undefined {
     return /^killed at (.*)$/m.exec(this.#output)?.[1]
+  }
+
+  /**
+   * The call at which it has killed, to be asked when the request is over.
+   * @param isAnswered without an answer it has killed, and says so a moment later. An answer may have come before the
+   *   step, or there is no such step: it watches no more then, and undefined is certain
+   */
+  async killedAt(isAnswered: boolean): Promise<string | undefined> {
+    if (isAnswered && this.#call === undefined) await this.release()
+    return isAnswered ? this.#call : until('it says where it has killed', () => this.#call)
   }
 
   /** Lets all go on that is held, and watches no more. */
   async release(): Promise<void> {
-    if (this.#child.exitCode !== null) return
-    const exited = once(this.#child, 'exit')
     this.#child.stdin.end()
-    await exited
+    await this.#ended
   }
 }

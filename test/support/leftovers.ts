@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { TestDaemon } from './daemon.js'
-import { childrenOf, isIdle, mountsOfHost } from './proc.js'
+import { childrenOf, isAlive, isIdle, mountsOfHost, statusField } from './proc.js'
 
 function read(path: string): string {
   try {
@@ -46,11 +46,17 @@ export function heldNamespaces(pid: number): string[] {
   )
 }
 
+/** It has ended, and so has its parent: init clears it away, which some do once in a second or two. */
+const isLeftToInit = (pid: number) => !isAlive(pid) && [undefined, '1'].includes(statusField(pid, 'PPid'))
+
 /** Those that are not the daemon, its zygote, or launchers that this keeps ready while none is at work; pid and name. */
 export function strangersAmong(pids: string[], daemon: number): string[] {
   const zygotes = childrenOf(daemon)
   const own = [daemon, ...zygotes, ...(isIdle(daemon) ? zygotes.flatMap(childrenOf) : [])]
-  return pids.filter((pid) => !own.includes(Number(pid))).map((pid) => `${pid} ${commOf(pid)}`)
+  return pids
+    .map(Number)
+    .filter((pid) => !own.includes(pid) && !isLeftToInit(pid))
+    .map((pid) => `${pid} ${commOf(pid)}`)
 }
 
 /** Processes in, or with a descriptor of, the cgroups of a daemon. */
