@@ -3,7 +3,7 @@ import Fastify from 'fastify'
 import { ref } from '../daemon/schemas/common.js'
 import { Context } from '../daemon/schemas/context.js'
 import { components } from '../daemon/schemas/index.js'
-import { FlagsWord } from '../daemon/schemas/word.js'
+import { words } from '../daemon/schemas/word.js'
 
 export interface BareOrder {
   socket: string
@@ -16,7 +16,7 @@ process.once('message', ({ socket, context, flags }: BareOrder) => {
   const app = Fastify()
   for (const schema of components) app.addSchema(schema)
   app.get('/contexts/:xid', { schema: { response: { 200: ref(Context) } } }, () => context)
-  app.get('/contexts/:xid/flags', { schema: { response: { 200: ref(FlagsWord) } } }, () => flags)
+  app.get('/contexts/:xid/flags', { schema: { response: { 200: ref(words.flags.Word) } } }, () => flags)
   app.listen({ path: socket }).then(
     () => process.send?.('ready'),
     (error: unknown) => {

@@ -18,6 +18,7 @@ import { addEvents } from './plugins/events.js'
 import { addMetrics } from './plugins/metrics.js'
 import { collectMethods } from './plugins/methods.js'
 import { addDocument, addOpenapi } from './plugins/openapi.js'
+import { addNewlines } from './plugins/newline.js'
 import { addPeers, type Peer } from './plugins/peers.js'
 import { addPolicy, type PolicySource } from './plugins/policy.js'
 import { addProblems, answerClientError, problemOf, sendProblem } from './plugins/problems.js'
@@ -144,6 +145,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
     if (stopping.signal.aborted) void reply.header('connection', 'close')
     done(null, payload)
   })
+  addNewlines(app)
   const resources: Resources = {
     audit,
     contexts,

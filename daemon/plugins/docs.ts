@@ -1,4 +1,6 @@
 import swagger from '@fastify/swagger'
+import { problemPage } from '../vocabulary/problems.js'
+import { problemsPage } from './problems-page.js'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 
 /**
@@ -16,6 +18,12 @@ export function addDocs(app: FastifyInstance): void {
     }
     return reply.code(page.statusCode).headers(page.headers).send(page.rawPayload)
   }
+  app.get(problemPage, { config: { action: 'read' }, schema: { hide: true } }, (_request, reply) =>
+    reply
+      .type('text/html; charset=utf-8')
+      .header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
+      .send(problemsPage())
+  )
   for (const url of ['/docs', '/docs/*']) app.get(url, { config: { action: 'read' }, schema: { hide: true } }, show)
 }
 

@@ -22,8 +22,10 @@ export async function addOpenapi(app: FastifyInstance): Promise<void> {
         { name: 'bcaps', description: 'CAP_* words: what processes of the context may do at most.' },
         { name: 'ccaps', description: 'VXC_* words.' },
         { name: 'uname', description: 'Names that the guest sees.' },
-        { name: 'processes', description: 'Processes of contexts.' },
+        { name: 'limits', description: 'What the context may use at most.' },
+        { name: 'processes', description: 'Processes of contexts, and what they write.' },
         { name: 'events', description: 'What happens to contexts, as it happens.' },
+        { name: 'audit', description: 'Who did what.' },
         { name: 'daemon', description: 'The daemon itself.' }
       ]
     },

@@ -7,6 +7,7 @@ import { Refusal } from '../refusal.js'
 import { CallError } from '../drivers/errors.js'
 import { XID_MAX, XID_MIN } from '../drivers/rules.js'
 import type { Problem } from '../schemas/problem.js'
+import { errnos, problemPage } from '../vocabulary/problems.js'
 import { VocabularyError } from '../vocabulary/word.js'
 
 declare module 'fastify' {
@@ -16,32 +17,8 @@ declare module 'fastify' {
   }
 }
 
-const UNPROCESSABLE = [
-  'EINVAL',
-  'ENOENT',
-  'ENOTDIR',
-  'EISDIR',
-  'ELOOP',
-  'ENAMETOOLONG',
-  'E2BIG',
-  'ENOEXEC',
-  'EILSEQ',
-  'ELIBBAD',
-  'ETXTBSY'
-]
-const UNAVAILABLE = ['EAGAIN', 'ENOMEM', 'ENOSPC', 'EMFILE', 'ENFILE', 'EBUSY', 'EINTR', 'EDQUOT', 'ETIMEDOUT']
-
 /** HTTP status of each errno; what is not here is the daemon's own failure. */
-const statusOfErrno = new Map<string, number>([
-  ['ESRCH', 404],
-  ['EEXIST', 409],
-  ['EFAULT', 409],
-  ['EACCES', 403],
-  ['EPERM', 403],
-  ['ENOSYS', 501],
-  ...UNPROCESSABLE.map((code) => [code, 422] as const),
-  ...UNAVAILABLE.map((code) => [code, 503] as const)
-])
+const statusOfErrno = new Map(errnos.flatMap(({ status, codes }) => codes.map((code) => [code, status] as const)))
 
 const RETRY_AFTER_S = 1
 
@@ -81,12 +58,19 @@ export function problemOf(error: unknown): Problem {
   return fromFastify(error as FastifyError)
 }
 
+/** Where the problem is explained (RFC 8288): `type` itself is a slug that clients compare. */
+const helpLink = ({ type }: Problem) => `<${problemPage}#${type}>; rel="help"`
+
 const isForLater = ({ status }: Problem) => status === 503 || status === 429
 
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
   reply.request.problem = problem
   if (isForLater(problem)) void reply.header('retry-after', RETRY_AFTER_S)
-  return reply.code(problem.status).type('application/problem+json').send(JSON.stringify(problem))
+  return reply
+    .code(problem.status)
+    .type('application/problem+json')
+    .header('link', helpLink(problem))
+    .send(JSON.stringify(problem))
 }
 
 /** The context in the path, before its validation too; undefined when there is none, or what is no xid. */
@@ -153,12 +137,13 @@ const LINGER_MS = 500
 
 /** The answer to a connection, whatever comes by it. A client need not ever close its end. */
 export function answerAndClose(socket: Socket, problem: Problem): void {
-  const body = JSON.stringify(problem)
+  const body = `${JSON.stringify(problem)}\n`
   const head = [
     `HTTP/1.1 ${problem.status} ${problem.title}`,
     'content-type: application/problem+json',
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',
+    `link: ${helpLink(problem)}`,
     ...(isForLater(problem) ? [`retry-after: ${RETRY_AFTER_S}`] : [])
   ]
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)

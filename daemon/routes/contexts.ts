@@ -3,9 +3,20 @@ import { whileThere } from '../drivers/errors.js'
 import { Idempotency } from '../contexts/idempotency.js'
 import type { Applied } from '../contexts/write.js'
 import { render, Renderings, type Rendering } from '../contexts/renderings.js'
-import { addPreconditions } from '../plugins/preconditions.js'
+import { addPreconditions, isNamed } from '../plugins/preconditions.js'
 import { hold } from '../plugins/admission.js'
-import { Change, ref, WriteQuery, XidParams } from '../schemas/common.js'
+import {
+  answer,
+  Change,
+  ETag,
+  IdempotencyKey,
+  IfMatch,
+  IfNoneMatch,
+  Location,
+  ref,
+  WriteQuery,
+  XidParams
+} from '../schemas/common.js'
 import {
   AppliedContext,
   AppliedOrChange,
@@ -38,7 +49,7 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
     app.compileAhead(ListQuery)
     await renderings.renderAhead()
   })
-  addPreconditions(app, (xid) => renderings.get(xid).etag)
+  addPreconditions(app, (xid) => whileThere(() => renderings.get(xid).etag))
 
   app.post('/contexts', {
     config: { action: 'create' },
@@ -49,8 +60,13 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
       operationId: 'vx_create',
       tags,
       querystring: CreateQuery,
-      body: CreateBody,
-      response: { 200: ReportOrChange, 201: ref(Context), ...problems }
+      headers: IdempotencyKey,
+      body: ref(CreateBody),
+      response: {
+        200: answer(ReportOrChange, 'With `wait`: how it ended. With `dry_run`: what would be done.'),
+        201: answer(ref(Context), 'The new context.', { ETag, Location }),
+        ...problems
+      }
     },
     handler: async (request, reply) => {
       const { body, query } = request
@@ -115,14 +131,18 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
       operationId: 'get_context',
       tags,
       params: XidParams,
-      response: { 200: ref(Context), ...problems }
+      headers: IfNoneMatch,
+      response: {
+        200: answer(ref(Context), 'The context.', { ETag }),
+        304: Type.Null({ description: 'It has the ETag that If-None-Match names.' }),
+        ...problems
+      }
     },
     handler: (request, reply) => {
       const { json, etag } = renderings.get(request.params.xid)
-      void reply
-        .header('etag', etag)
-        .type(JSON_TYPE)
-        .send(json as never)
+      void reply.header('etag', etag)
+      if (isNamed(request.headers['if-none-match'], etag)) void reply.code(304).send(null)
+      else void reply.type(JSON_TYPE).send(json as never)
     }
   })
 
@@ -136,8 +156,13 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
       tags,
       params: XidParams,
       querystring: WriteQuery,
-      body: ContextBody,
-      response: { 200: AppliedOrChange, 201: ref(AppliedContext), ...problems }
+      headers: Type.Object({ ...IfMatch.properties, ...IfNoneMatch.properties }),
+      body: ref(ContextBody),
+      response: {
+        200: answer(AppliedOrChange, 'The context and what was changed. With `dry_run`: what would be done.', { ETag }),
+        201: answer(ref(AppliedContext), 'The new context.', { ETag, Location }),
+        ...problems
+      }
     },
     handler: async (request, reply) => {
       const { xid } = request.params
@@ -164,6 +189,7 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
       tags,
       params: XidParams,
       querystring: DestroyQuery,
+      headers: IfMatch,
       response: { 200: ref(Change), 204: Type.Null({ description: 'Gone.' }), ...problems }
     },
     handler: async (request, reply) => {

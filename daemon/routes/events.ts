@@ -2,7 +2,7 @@ import type { Kept } from '../events/history.js'
 import { invalid } from '../refusal.js'
 import { hold } from '../plugins/admission.js'
 import { XID_MAX, XID_MIN } from '../drivers/rules.js'
-import { EventQuery, EventStream } from '../schemas/event.js'
+import { EventQuery, EventStream, LastEventId } from '../schemas/event.js'
 import { problems } from '../schemas/problem.js'
 import type { App, Resources } from './types.js'
 
@@ -24,6 +24,7 @@ export function eventRoutes(app: App, { events, stopping }: Resources): void {
       operationId: 'follow_events',
       tags: ['events'],
       querystring: EventQuery,
+      headers: LastEventId,
       response: {
         200: { description: 'The events.', content: { 'text/event-stream': { schema: EventStream } } },
         ...problems
@@ -40,14 +41,14 @@ export function eventRoutes(app: App, { events, stopping }: Resources): void {
         return
       }
       const release = hold(request, 'eventReaders')
-      const id = request.headers['last-event-id'] ?? request.query.last_event_id
+      const id: unknown = request.headers['last-event-id'] ?? request.query.last_event_id
       reply.hijack()
       const { raw } = reply
       raw.once('close', release)
       // The stream is what comes until the connection ends, so that the same bytes go to every reader.
       raw.removeHeader('transfer-encoding')
       raw.writeHead(200, { 'content-type': TYPE, 'cache-control': 'no-store', connection: 'close' })
-      readers.add(raw, history.after(Array.isArray(id) ? id[0] : id), wants)
+      readers.add(raw, history.after(typeof id === 'string' ? id : undefined), wants)
     }
   })
 }

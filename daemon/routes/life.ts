@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { CallError } from '../drivers/errors.js'
 import { hold } from '../plugins/admission.js'
-import { ref, XidParams } from '../schemas/common.js'
+import { answer, IfMatch, ref, XidParams } from '../schemas/common.js'
 import { ExitReport, Info, StatReply, WaitQuery } from '../schemas/context.js'
 import { problems } from '../schemas/problem.js'
 import { stoppingRefusal, untilHangUp, type App, type Resources } from './types.js'
@@ -58,7 +58,12 @@ export function lifeRoutes(app: App, { contexts, driver, stopping }: Resources):
       tags,
       params: XidParams,
       querystring: WaitQuery,
-      response: { 200: ref(ExitReport), 204: Type.Null({ description: 'Still alive.' }), ...problems }
+      headers: IfMatch,
+      response: {
+        200: answer(ref(ExitReport), 'How it ended.'),
+        204: Type.Null({ description: 'Still alive.' }),
+        ...problems
+      }
     },
     handler: async (request, reply) => {
       const release = hold(request, 'waiters')

@@ -1,5 +1,5 @@
 import { limitsView } from '../contexts/view.js'
-import { ref, WriteQuery, XidParams } from '../schemas/common.js'
+import { IfMatch, ref, WriteQuery, XidParams } from '../schemas/common.js'
 import { ChangedLimits, Limits, LimitsPatch } from '../schemas/limits.js'
 import { problems } from '../schemas/problem.js'
 import { writeOf, type App, type Resources } from './types.js'
@@ -29,7 +29,8 @@ export function limitRoutes(app: App, { contexts, driver }: Resources): void {
       tags,
       params: XidParams,
       querystring: WriteQuery,
-      body: LimitsPatch,
+      headers: IfMatch,
+      body: ref(LimitsPatch),
       response: { 200: ref(ChangedLimits), ...problems }
     },
     handler: async (request) => {

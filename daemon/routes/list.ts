@@ -15,7 +15,7 @@ export interface ListText {
  * the process each time, and a slow reader would have the daemon keep it.
  */
 export function listText(contexts: readonly Rendering[], next: number | null): ListText {
-  const [head, tail] = ['{"contexts":[', `],"next":${next}}`]
+  const [head, tail] = ['{"contexts":[', `],"next":${next}}\n`]
   const commas = Math.max(contexts.length - 1, 0)
   const bytes = contexts.reduce((sum, context) => sum + context.bytes, head.length + commas + tail.length)
   const rest = pieces(head, contexts, tail)

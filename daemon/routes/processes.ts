@@ -2,7 +2,7 @@ import Type from 'typebox'
 import { decodeStatus } from '../contexts/exit-reports.js'
 import { CallError, whileThere } from '../drivers/errors.js'
 import { hold } from '../plugins/admission.js'
-import { ref, XidParams } from '../schemas/common.js'
+import { answer, IfMatch, ref, XidParams } from '../schemas/common.js'
 import { problems } from '../schemas/problem.js'
 import {
   CapturedProcess,
@@ -25,12 +25,17 @@ export function processRoutes(app: App, { contexts, driver, stopping }: Resource
     schema: {
       summary: 'Start a process in the context',
       description:
-        'vx_migrate and exec. Without `capture` it runs on its own, with no input and no output. With SET_INIT it becomes the init of a context that has none.',
+        'vx_migrate and exec. Without `capture` the answer is 201 when exec has succeeded; input is /dev/null, output goes to the log of the context. With `capture` it is 200 when the process has ended, with its output. With SET_INIT it becomes the init of a context that has none.',
       operationId: 'vx_migrate',
       tags,
       params: XidParams,
-      body: ProcessRequest,
-      response: { 200: ref(CapturedProcess), 201: ref(StartedProcess), ...problems }
+      headers: IfMatch,
+      body: ref(ProcessRequest),
+      response: {
+        200: answer(ref(CapturedProcess), 'With `capture`: it has ended.'),
+        201: answer(ref(StartedProcess), 'Without `capture`: it runs.'),
+        ...problems
+      }
     },
     handler: async (request, reply) => {
       const { xid } = request.params
@@ -63,7 +68,8 @@ export function processRoutes(app: App, { contexts, driver, stopping }: Resource
       operationId: 'vx_kill',
       tags,
       params: XidParams,
-      body: KillRequest,
+      headers: IfMatch,
+      body: ref(KillRequest),
       response: { 204: Type.Null({ description: 'Sent.' }), ...problems }
     },
     handler: async (request, reply) => {

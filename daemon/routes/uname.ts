@@ -1,5 +1,5 @@
 import { unameField, unameView } from '../contexts/view.js'
-import { ref, WriteQuery, XidParams } from '../schemas/common.js'
+import { IfMatch, ref, WriteQuery, XidParams } from '../schemas/common.js'
 import { problems } from '../schemas/problem.js'
 import {
   ChangedUname,
@@ -38,7 +38,8 @@ export function unameRoutes(app: App, { contexts, driver }: Resources): void {
       tags,
       params: XidParams,
       querystring: WriteQuery,
-      body: UnamePatch,
+      headers: IfMatch,
+      body: ref(UnamePatch),
       response: { 200: ref(ChangedUname), ...problems }
     },
     handler: async (request) => {
@@ -71,7 +72,8 @@ export function unameRoutes(app: App, { contexts, driver }: Resources): void {
       tags,
       params: UnameFieldParams,
       querystring: WriteQuery,
-      body: UnameValue,
+      headers: IfMatch,
+      body: ref(UnameValue),
       response: { 200: ref(ChangedUnameField), ...problems }
     },
     handler: async (request) => {

@@ -1,9 +1,9 @@
 import { patch, replacement, tableOf, wordKinds, type WordKind } from '../contexts/words.js'
 import { flagsView, wordView } from '../contexts/view.js'
 import type { ChangedWordValue } from '../contexts/changes.js'
-import { ref, WriteQuery, XidParams } from '../schemas/common.js'
+import { IfMatch, ref, WriteQuery, XidParams } from '../schemas/common.js'
 import { problems } from '../schemas/problem.js'
-import { ChangedFlagsWord, ChangedWord, FlagsWord, Word, WordPatch, WordReplace } from '../schemas/word.js'
+import { words } from '../schemas/word.js'
 import { formatWord } from '../vocabulary/word.js'
 import { writeOf, type App, type Resources } from './types.js'
 
@@ -18,8 +18,7 @@ export function wordRoutes(app: App, { contexts, driver }: Resources): void {
   for (const kind of wordKinds) {
     const url = `/contexts/:xid/${kind}`
     const isFlags = kind === 'flags'
-    const reply = isFlags ? ref(FlagsWord) : ref(Word)
-    const changedReply = isFlags ? ref(ChangedFlagsWord) : ref(ChangedWord)
+    const { Word, Changed, Replace, Change } = words[kind]
 
     const read = isFlags
       ? (xid: number) => flagsView(driver, driver.vx_flags_get(xid))
@@ -44,7 +43,7 @@ export function wordRoutes(app: App, { contexts, driver }: Resources): void {
         operationId: `vx_${kind}_get`,
         tags: [kind],
         params: XidParams,
-        response: { 200: reply, ...problems }
+        response: { 200: ref(Word), ...problems }
       },
       handler: (request) => read(request.params.xid) as never
     })
@@ -58,8 +57,9 @@ export function wordRoutes(app: App, { contexts, driver }: Resources): void {
         tags: [kind],
         params: XidParams,
         querystring: WriteQuery,
-        body: WordReplace,
-        response: { 200: changedReply, ...problems }
+        headers: IfMatch,
+        body: ref(Replace),
+        response: { 200: ref(Changed), ...problems }
       },
       handler: async (request) => {
         const data = replacement(tableOf(driver, kind), kind, request.body)
@@ -76,8 +76,9 @@ export function wordRoutes(app: App, { contexts, driver }: Resources): void {
         tags: [kind],
         params: XidParams,
         querystring: WriteQuery,
-        body: WordPatch,
-        response: { 200: changedReply, ...problems }
+        headers: IfMatch,
+        body: ref(Change),
+        response: { 200: ref(Changed), ...problems }
       },
       handler: async (request) => {
         const data = patch(tableOf(driver, kind), request.body)

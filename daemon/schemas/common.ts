@@ -11,6 +11,49 @@ export const ref = <T extends TSchema>(schema: T & { $id?: string }) =>
 export const nullable = <T extends TSchema>(schema: T & { type?: string }) =>
   Type.Unsafe<Static<T> | null>({ ...schema, type: [(schema as { type: string }).type, 'null'] })
 
+/** One of these texts. */
+export const enumOf = <const T extends string>(values: readonly T[], options: object = {}) =>
+  Type.Unsafe<T>({ type: 'string', enum: values, ...options })
+
+/** One of the texts of a registered enum in the document; any other text too, so that a name in another form passes. */
+export const openEnum = (schema: TSchema & { $id?: string }, options: object = {}) =>
+  Type.Unsafe<string>({
+    anyOf: [{ type: 'string', maxLength: 64 }, { $ref: `${(schema as { $id: string }).$id}#` }],
+    ...options
+  })
+
+/** A good answer: JSON of this schema, and headers that come with it. */
+export const answer = <T extends TSchema>(schema: T, description: string, headers: Record<string, TSchema> = {}) => ({
+  description,
+  headers,
+  content: { 'application/json': { schema } }
+})
+
+export const ETag = Type.String({ description: 'Tag of the context as it is now, for If-Match.' })
+export const Location = Type.String({ description: 'Path of the new context.' })
+
+/** Headers are described, and read where they mean something: others pass. */
+export const IfMatch = Type.Object({
+  'if-match': Type.Optional(
+    Type.String({
+      description: 'Do it only while the context has one of these ETags (RFC 9110); `*`: while it is there.'
+    })
+  )
+})
+
+export const IfNoneMatch = Type.Object({
+  'if-none-match': Type.Optional(
+    Type.String({
+      description: 'GET: 304 while the context has one of these ETags. PUT: `*` is 412 where the context exists.'
+    })
+  )
+})
+export const IdempotencyKey = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({ description: 'The same key of the same uid gets the first answer, for ten minutes.' })
+  )
+})
+
 export const XID = Type.Integer({
   minimum: 2,
   maximum: 65535,

@@ -14,9 +14,10 @@ import {
   XID
 } from './common.js'
 import { Limits, LimitsInput } from './limits.js'
-import { Command } from './process.js'
+import { Command, orNull } from './process.js'
 import { Uname, UnameInput } from './uname.js'
-import { FlagsWord, Word, WordInput } from './word.js'
+import { RebootCommand, SignalName } from './names.js'
+import { words } from './word.js'
 
 const Name = Type.String({ description: 'Label of the context, the same as uname.context. At most 64 bytes of UTF-8.' })
 
@@ -36,9 +37,9 @@ const context = {
   created_at: Timestamp('Creation of the context.'),
   owner: nullable(Type.Integer({ description: 'Uid that has made the context; null: not made through contextd.' })),
   root: nullable(Type.String({ description: "Directory that is the guest's /; null: the host's root, read-only." })),
-  flags: ref(FlagsWord),
-  bcaps: ref(Word),
-  ccaps: ref(Word),
+  flags: ref(words.flags.Word),
+  bcaps: ref(words.bcaps.Word),
+  ccaps: ref(words.ccaps.Word),
   uname: ref(Uname),
   limits: ref(Limits)
 }
@@ -64,21 +65,39 @@ export const ContextList = strict(
 
 const body = {
   name: Type.Optional(Name),
-  flags: Type.Optional(WordInput),
-  bcaps: Type.Optional(WordInput),
-  ccaps: Type.Optional(WordInput),
-  uname: Type.Optional(UnameInput),
-  limits: Type.Optional(LimitsInput),
+  flags: Type.Optional(words.flags.Input),
+  bcaps: Type.Optional(words.bcaps.Input),
+  ccaps: Type.Optional(words.ccaps.Input),
+  uname: Type.Optional(ref(UnameInput)),
+  limits: Type.Optional(ref(LimitsInput)),
   root: Type.Optional(AbsolutePath('Directory that becomes / of the guest, no symbolic link on the way.')),
-  init: Type.Optional(Command)
+  init: Type.Optional(ref(Command))
 }
 
-export const ContextBody = strict(body, { description: 'A context to create, or the state to bring it to.' })
+export const ContextBody = strict(body, {
+  $id: 'ApplyContextRequest',
+  description: 'A context to create, or the state to bring it to.',
+  examples: [
+    {
+      name: 'web1',
+      flags: ['PERSISTENT'],
+      uname: { nodename: 'web1' },
+      init: { argv: ['sleep', '1000'] }
+    }
+  ]
+})
 export type ContextBody = Static<typeof ContextBody>
 
 export const CreateBody = strict(
   { xid: Type.Optional(XID), ...body },
-  { description: 'A context to create. Without xid the lowest free one from 49152 on is taken.' }
+  {
+    $id: 'CreateContextRequest',
+    description: 'A context to create. Without xid the lowest free one from 49152 on is taken.',
+    examples: [
+      { name: 'web1', flags: ['PERSISTENT'], uname: { nodename: 'web1' }, init: { argv: ['sleep', '1000'] } },
+      { bcaps: ['CHOWN', 'KILL', 'SETUID', 'SETGID'], init: { argv: ['sleep', '1'], env: { LANG: 'C.UTF-8' } } }
+    ]
+  }
 )
 
 export const CreateQuery = strict({
@@ -139,9 +158,9 @@ export const WaitQuery = strict({
 export const ExitReport = strict(
   {
     xid: XID,
-    reboot_cmd: nullable(Type.String({ description: 'RESTART, HALT, … when the guest called reboot(2); else null.' })),
+    reboot_cmd: orNull(RebootCommand, 'RESTART, HALT, … when the guest called reboot(2); else null.'),
     exit_code: nullable(Type.Integer({ description: 'Of the init or the last task; null when a signal ended it.' })),
-    term_signal: nullable(Type.String({ description: 'Name of the signal that ended it.' })),
+    term_signal: orNull(SignalName, 'Name of the signal that ended it.'),
     raw_status: Type.Integer({ description: 'wait(2) status word.' }),
     oom_killed: nullable(
       Type.Boolean({ description: 'The kernel killed it for lack of memory; null where that cannot be known.' })

@@ -1,9 +1,10 @@
-import Type, { type Static } from 'typebox'
+import Type, { type Static, type TProperties, type TSchema } from 'typebox'
 import type { LimitName } from '../vocabulary/limits.js'
 import type { UnameField } from '../vocabulary/uname.js'
 import type { WordView } from '../vocabulary/word.js'
-import { strict } from './common.js'
-import type { ExitReport } from './context.js'
+import { enumOf, nullable, ref, strict, Timestamp, XID } from './common.js'
+import { ExitReport } from './context.js'
+import { words } from './word.js'
 
 export const eventTypes = [
   'created',
@@ -46,7 +47,74 @@ export const EventQuery = strict({
 })
 export type EventQuery = Static<typeof EventQuery>
 
-export const EventStream = Type.String({
+export const LastEventId = Type.Object({
+  'last-event-id': Type.Optional(
+    Type.String({ description: 'Goes on after that event; browsers send it by themselves when they connect again.' })
+  )
+})
+
+const Cause = {
+  time: Timestamp('When it happened.'),
+  request_id: Type.Optional(Type.String({ description: 'Of the request that did it, as in the audit log.' }))
+}
+const event = <const T extends string>(type: T, description: string, more: TProperties = {}) =>
+  strict(
+    { type: Type.Unsafe<T>({ const: type }), xid: XID, ...Cause, ...more },
+    { $id: `${type.charAt(0).toUpperCase()}${type.slice(1)}Event`, description }
+  )
+
+const report = Object.fromEntries(Object.entries(ExitReport.properties).filter(([name]) => name !== 'xid'))
+
+/** What `data` of a message holds, by its type. */
+const kinds: Record<EventType, TSchema> = {
+  created: event('created', 'A creation is whole.', { name: nullable(Type.String({ description: 'Its label.' })) }),
+  started: event('started', 'exec of a process has succeeded.', {
+    pid: Type.Integer({ description: 'Of the host.' }),
+    init: Type.Boolean({ description: 'It is the init of the context.' })
+  }),
+  exited: event('exited', 'The last process of the context has ended.', report),
+  paused: event('paused', 'SCHED_PAUSE was set.'),
+  resumed: event('resumed', 'SCHED_PAUSE was cleared.'),
+  changed: event('changed', 'A word, name or limit was changed after the creation.', {
+    what: Type.String({ description: 'flags, bcaps, ccaps, uname.FIELD or limits.NAME.' }),
+    value: Type.Unsafe<WordView | string | number | null>({
+      anyOf: [ref(words.flags.Shown), { type: 'string' }, { type: 'integer' }, { type: 'null' }],
+      description: 'What it is now.'
+    })
+  }),
+  destroyed: event('destroyed', 'The context is gone.', report),
+  helper: event('helper', 'A guest asks the host for something: reboot(2), SC_HELPER.', {
+    action: Type.String({ description: 'restart, halt, poweroff, startup, shutdown …' }),
+    uid: nullable(Type.Integer({ description: 'Who asked, where the kernel says it.' })),
+    pid: nullable(Type.Integer({ description: 'The same.' }))
+  })
+}
+
+const GapEvent = strict(
+  {
+    type: Type.Unsafe<'gap'>({ const: 'gap' }),
+    reason: enumOf(['expired', 'unknown'], { description: 'They are too old; or of another run of the daemon.' })
+  },
+  { $id: 'GapEvent', description: 'Events are lost to this reader: ask for the state again.' }
+)
+
+const all = [...Object.values(kinds), GapEvent]
+
+export const Event = Type.Unsafe<unknown>({
+  $id: 'Event',
+  description: 'What `data` of a message holds.',
+  anyOf: all.map((schema) => ref(schema))
+})
+
+export const eventComponents: TSchema[] = [...all, Event]
+
+export const EventStream = Type.Unsafe<string>({
+  type: 'string',
+  contentMediaType: 'application/json',
+  contentSchema: ref(Event),
   description:
-    'Server-Sent Events: `id`, `event` (the type) and `data`, a JSON object with `type`, `xid`, `time`, where a request was the cause `request_id`, and what the type says. `gap` tells of events that are lost.'
+    'Server-Sent Events: `id`, `event` (the type) and `data`, a JSON object on one line. `gap` tells of events that are lost.',
+  examples: [
+    'id: 5f1c2b3a4d5e-1\nevent: created\ndata: {"type":"created","xid":100,"name":"web1","time":"2026-10-06T00:17:09.669Z"}\n\n'
+  ]
 })

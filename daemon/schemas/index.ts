@@ -1,38 +1,86 @@
-/** The schemas that replies refer to by name; OpenAPI shows them as components. */
+/** The schemas that others refer to by name; OpenAPI shows them as components. */
 import type { TSchema } from 'typebox'
 import { AuditLine, AuditPage } from './audit.js'
 import { Change } from './common.js'
-import { AppliedContext, Context, ContextList, ExitReport, Info, StatReply } from './context.js'
+import {
+  AppliedContext,
+  Context,
+  ContextBody,
+  ContextList,
+  CreateBody,
+  ExitReport,
+  Info,
+  StatReply
+} from './context.js'
+import { eventComponents } from './event.js'
 import { Health, Home, Ready, Version, Vocabulary } from './host.js'
-import { ChangedLimits, Limits } from './limits.js'
-import { Problem } from './problem.js'
-import { CapturedProcess, ProcessList, StartedProcess, Task } from './process.js'
-import { ChangedUname, ChangedUnameField, Uname, UnameFieldReply } from './uname.js'
-import { ChangedFlagsWord, ChangedWord, FlagsWord, Word } from './word.js'
+import { ChangedLimits, Limits, LimitsInput, LimitsPatch } from './limits.js'
+import {
+  BcapName,
+  CcapName,
+  FlagName,
+  LimitFieldName,
+  MigrateName,
+  RebootCommand,
+  SignalName,
+  UnameFieldName
+} from './names.js'
+import { Problem, ProblemType } from './problem.js'
+import {
+  CapturedProcess,
+  Command,
+  KillRequest,
+  ProcessList,
+  ProcessRequest,
+  StartedProcess,
+  Task,
+  User
+} from './process.js'
+import { ChangedUname, ChangedUnameField, Uname, UnameFieldReply, UnameInput, UnamePatch, UnameValue } from './uname.js'
+import { words } from './word.js'
 
 export const components: TSchema[] = [
+  ProblemType,
   Problem,
+  FlagName,
+  BcapName,
+  CcapName,
+  MigrateName,
+  SignalName,
+  UnameFieldName,
+  LimitFieldName,
+  RebootCommand,
   Change,
-  Word,
-  FlagsWord,
-  ChangedWord,
-  ChangedFlagsWord,
+  words.flags.Shown,
+  ...Object.values(words).flatMap(({ Word, Changed, Replace, Change }) => [Word, Changed, Replace, Change]),
   Uname,
+  UnameInput,
+  UnamePatch,
+  UnameValue,
   ChangedUname,
   UnameFieldReply,
   ChangedUnameField,
   Limits,
+  LimitsInput,
+  LimitsPatch,
   ChangedLimits,
+  User,
+  Command,
+  CreateBody,
+  ContextBody,
   Context,
   AppliedContext,
   ContextList,
   ExitReport,
   Info,
   StatReply,
+  ProcessRequest,
   StartedProcess,
   CapturedProcess,
   ProcessList,
+  KillRequest,
   Task,
+  ...eventComponents,
   Home,
   Version,
   Health,

@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox'
 import { limits, type LimitName } from '../vocabulary/limits.js'
-import { nullable, strict } from './common.js'
+import { nullable, ref, strict } from './common.js'
+import { LimitFieldName } from './names.js'
 
 const each = <T>(value: (limit: (typeof limits)[number]) => T) =>
   Object.fromEntries(limits.map((limit) => [limit.name, value(limit)])) as Record<LimitName, T>
@@ -9,7 +10,9 @@ const description = ({ meaning, flag }: (typeof limits)[number]) => `${meaning}.
 
 const shown = {
   ...each((limit) => nullable(Type.Integer({ description: description(limit) }))),
-  enforced: Type.Array(Type.String(), { description: 'Those that act: given, their flag set, and the driver can.' })
+  enforced: Type.Array(ref(LimitFieldName), {
+    description: 'Those that act: given, their flag set, and the driver can.'
+  })
 }
 export const Limits = strict(shown, { $id: 'Limits', description: 'Limits of a context.' })
 export type LimitsReply = Static<typeof Limits>
@@ -19,11 +22,18 @@ const given = each((limit) =>
     nullable(Type.Integer({ minimum: limit.minimum, maximum: limit.maximum, description: description(limit) }))
   )
 )
-export const LimitsInput = strict(given)
+export const LimitsInput = Type.Unsafe<Partial<Record<LimitName, number | null>>>(
+  strict(given, { $id: 'LimitValues', description: 'Limits that a context gets; null: none.' })
+)
 export type LimitsInput = Partial<Record<LimitName, number | null>>
-export const LimitsPatch = strict(given, { minProperties: 1 })
+export const LimitsPatch = strict(given, {
+  $id: 'ChangeLimitsRequest',
+  minProperties: 1,
+  description: 'Limits to set; null takes one away, the others stay.',
+  examples: [{ pids_max: 512 }, { pids_max: null }]
+})
 
 export const ChangedLimits = strict(
-  { ...shown, changed: Type.Array(Type.String()) },
+  { ...shown, changed: Type.Array(ref(LimitFieldName), { description: 'Those that were set.' }) },
   { $id: 'ChangedLimits', description: 'Limits after a write, and those that changed.' }
 )

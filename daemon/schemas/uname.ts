@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox'
 import { unameFields, type UnameField } from '../vocabulary/uname.js'
-import { nullable, strict, XID } from './common.js'
+import { nullable, ref, strict, XID } from './common.js'
+import { UnameFieldName } from './names.js'
 
 const each = <T>(value: (field: (typeof unameFields)[number]) => T) =>
   Object.fromEntries(unameFields.map((field) => [field.name, value(field)])) as Record<UnameField, T>
@@ -14,29 +15,48 @@ export const Uname = strict(
 )
 export type Uname = Static<typeof Uname>
 
-export const UnameInput = strict(each(({ meaning }) => Type.Optional(Value(meaning))))
+export const UnameInput = Type.Unsafe<Partial<Record<UnameField, string>>>(
+  strict(
+    each(({ meaning }) => Type.Optional(Value(meaning))),
+    {
+      $id: 'UnameValues',
+      description: 'Virtual system information that a context gets.'
+    }
+  )
+)
 export type UnameInput = Partial<Record<UnameField, string>>
 
 export const UnamePatch = strict(
   each(({ meaning }) => Type.Optional(Value(meaning))),
-  { minProperties: 1 }
+  {
+    $id: 'ChangeUnameRequest',
+    minProperties: 1,
+    description: 'Fields to set; the others stay.',
+    examples: [{ nodename: 'web2', domainname: 'example.org' }]
+  }
 )
 
 export const ChangedUname = strict(
-  { ...each(({ meaning }) => nullable(Type.String({ description: meaning }))), changed: Type.Array(Type.String()) },
+  {
+    ...each(({ meaning }) => nullable(Type.String({ description: meaning }))),
+    changed: Type.Array(ref(UnameFieldName), { description: 'The fields that were set.' })
+  },
   { $id: 'ChangedUname', description: 'Virtual system information after a write, and the fields that changed.' }
 )
 
 export const UnameFieldParams = strict({
   xid: XID,
-  field: Type.Unsafe<UnameField>({ type: 'string', enum: unameFields.map(({ name }) => name) })
+  field: ref(UnameFieldName)
 })
-export const UnameValue = strict({ value: Value('The value') })
+export const UnameValue = strict(
+  { value: Value('The value') },
+  { $id: 'SetUnameFieldRequest', description: 'A new value.', examples: [{ value: 'web2' }] }
+)
 export const UnameFieldReply = strict(
-  { field: Type.String(), value: nullable(Type.String()) },
+  { field: ref(UnameFieldName), value: nullable(Type.String()) },
   { $id: 'UnameField', description: 'One field of the virtual system information.' }
 )
 export const ChangedUnameField = strict(
-  { field: Type.String(), value: nullable(Type.String()), changed: Type.Boolean() },
+  { field: ref(UnameFieldName), value: nullable(Type.String()), changed: Type.Boolean() },
   { $id: 'ChangedUnameField', description: 'One field after a write.' }
 )
