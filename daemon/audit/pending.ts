@@ -40,7 +40,8 @@ export class Pending {
     this.#fd = withErrno('open', path, () => openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600))
     const lines: (object | undefined)[] = []
     try {
-      if (!native.tryLock(this.#fd)) throw new Error(`another contextd writes the audit log of ${path}`)
+      if (!native.tryLock(this.#fd))
+        throw new Error(`another contextd writes the audit log (it holds ${path}); give this one its own --audit-log`)
       const text = readFileSync(this.#fd)
       for (let at = 0; at < text.length; at += SLOT) lines.push(parse(text.subarray(at, at + SLOT)))
     } catch (error) {

@@ -1,3 +1,5 @@
+import { getSystemErrorMap } from 'node:util'
+
 /** A call of the driver that failed, with the errno's name and the call all the way up to the answer. */
 export class CallError extends Error {
   override readonly name = 'CallError'
@@ -14,6 +16,18 @@ export class CallError extends Error {
   ) {
     super(`${call}: ${code}: ${detail}`)
   }
+}
+
+/** Words for an errno's name, as strerror(3) has them. */
+const meanings = new Map([...getSystemErrorMap().values()].map(([code, meaning]) => [code, meaning]))
+
+/** Why something failed, for people: what it is about first, the call and its errno last. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof CallError)) return error instanceof Error ? error.message : String(error)
+  const { code, call, detail } = error
+  const isBarePath = /^\/\S*$/.test(detail)
+  const meaning = meanings.get(code) ?? 'failed'
+  return `${detail === '' ? meaning : isBarePath ? `${detail}: ${meaning}` : detail} (${call}: ${code})`
 }
 
 /** Node's file system errors as CallErrors. */

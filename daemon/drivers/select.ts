@@ -1,5 +1,5 @@
 import type { Driver, DriverName } from './driver.js'
-import { CallError } from './errors.js'
+import { CallError, reasonOf } from './errors.js'
 import type { LogTarget } from './launcher/order.js'
 
 export interface Selection {
@@ -40,7 +40,7 @@ const openers: Record<DriverName, (options: Options) => Promise<Driver>> = {
   }
 }
 
-/** Opens the named driver, or with `auto` the first real one that works here. Throws with every reason. */
+/** Opens the named driver, or with `auto` the first real one that works here. Throws with every reason, a line each. */
 export async function selectDriver(options: Options): Promise<Selection> {
   if (options.name !== 'auto') return { driver: await openers[options.name](options), passed: [] }
   const passed: string[] = []
@@ -50,8 +50,14 @@ export async function selectDriver(options: Options): Promise<Selection> {
     try {
       return { driver: await openers[name](options), passed }
     } catch (error) {
-      passed.push(`${name}: ${error instanceof Error ? error.message : String(error)}`)
+      passed.push(`${name}: ${reasonOf(error)}`)
     }
   }
-  throw new Error(`no driver works here: ${passed.join('; ')}`)
+  // A stock kernel is what most hosts have: what it lacks is what they want to hear of first.
+  throw new Error(
+    `no driver works here\n${passed
+      .toReversed()
+      .map((reason) => `  ${reason}`)
+      .join('\n')}`
+  )
 }

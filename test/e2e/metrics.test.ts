@@ -1,6 +1,9 @@
 /** /metrics and /ready: what they tell is what has happened, and no more than the reader may know. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { rmdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { fill, smallDisk } from '../audit/support.js'
 import { asUser, curl, run } from '../support/command.js'
@@ -83,6 +86,22 @@ void t.test('contexts by state, and with the option tasks and load of each', nee
   for (const period of ['1m', '5m', '15m'])
     t.ok(samples.has(`contextd_context_load{xid="${running.xid}",period="${period}"}`))
   t.equal(samples.get('contextd_event_readers'), 1)
+})
+
+void t.test('promtool finds nothing wrong with what it reads', needsRoot(), async (t) => {
+  const daemon = await started(t, 'namespaces', { args: ['--context-metrics', 'on'] })
+  await guestOf(t, daemon, { init: { argv: ['sleep', '1000'] } })
+  await guestOf(t, daemon)
+  expect(404, await daemon.get('/contexts/999'))
+  await daemon.get('/metrics') // and so itself is counted
+  const found = await run(fileURLToPath(new URL('../../../test/support/promtool', import.meta.url)), [])
+  t.equal(found.code, 0, found.stderr)
+  const promtool = spawn(found.stdout.trim(), ['check', 'metrics'], { stdio: ['pipe', 'pipe', 'pipe'] })
+  let said = ''
+  for (const stream of [promtool.stdout, promtool.stderr]) stream.on('data', (text) => (said += String(text)))
+  promtool.stdin.end((await daemon.get('/metrics')).text)
+  const [code] = (await once(promtool, 'close')) as [number]
+  t.same([code, said], [0, ''])
 })
 
 void t.test('who may read some contexts is told of these alone', needsRoot(), async (t) => {
