@@ -2,6 +2,15 @@
 //
 // The daemon starts one, the zygote, which forks the others: a fork of this small process costs a fraction of an exec.
 // A fork gets ready, then waits for its one order.
+//
+// A folder here uses those above it, never one below:
+//   protocol/    what daemon and launcher say to each other
+//   process/     what a process is given and what is taken from it, up to its exec
+//   log/         its output, written down
+//   children/    a process as its launcher sees it: start, output, end
+//   mounts/      what a guest sees of files
+//   namespaces/  guests on any kernel
+//   vserver/     guests of a Linux-VServer kernel
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -18,14 +27,20 @@
 #include <initializer_list>
 
 #include "children/oom.h"
-#include "log/log.h"
+#include "mounts/guest_mounts.h"
+#include "mounts/host_mounts.h"
 #include "mounts/mounts.h"
+#include "namespaces/door.h"
 #include "namespaces/join.h"
+#include "namespaces/probe.h"
 #include "namespaces/shim.h"
-#include "process/become.h"
+#include "process/descriptors.h"
+#include "process/inheritance.h"
+#include "process/pipes.h"
+#include "process/privileges.h"
 #include "process/seccomp.h"
 #include "process/spawn.h"
-#include "protocol/door.h"
+#include "protocol/failure.h"
 #include "protocol/report.h"
 #include "protocol/spec.h"
 #include "vserver/create.h"
@@ -59,11 +74,6 @@ struct Inherited {
   sched_param usual;
   int host_list;  // of GuestMounts
 };
-
-int fail(int code, const char* call, const char* detail) {
-  send_failure(make_failure(code, call, detail));
-  return 1;
-}
 
 // What is ready before the order is known.
 struct Ready {
@@ -104,17 +114,17 @@ int carry_out_order(const Wanted& wanted, const Failed& unfiltered, Ready* ready
   Spec spec;
   int err = read_spec_message(CONTROL_FD, &buffer, &header, true);
   if (err == EPIPE) return 0;  // not needed any more
-  if (err) return fail(err, "recvmsg", "launcher message");
+  if (err) return give_up({err, "recvmsg", "launcher message"});
   err = parse_spec(buffer, header, &spec);
-  if (err) return fail(err, "launcher", "launcher message");
+  if (err) return give_up({err, "launcher", "launcher message"});
   // A kernel before 3.17, or one without filters, could refuse a guest nothing; all that have what namespaces need can.
   bool may_lack = spec.mode >= Mode::vs_create && (unfiltered.code == ENOSYS || unfiltered.code == EINVAL);
-  if (unfiltered.code && !may_lack) return fail(unfiltered.code, unfiltered.call, unfiltered.detail);
+  if (unfiltered.code && !may_lack) return give_up(unfiltered);
   spec.bounding = wanted.bcaps;
   const auto& [mounts, join, stack, pipes, no_pipes, no_door, uncut] = *ready;
-  if (uncut.code) return fail(uncut.code, uncut.call, uncut.detail);
-  if (no_door) return fail(no_door, "socketpair", "door");
-  if (no_pipes) return fail(no_pipes, "pipe2", "output");
+  if (uncut.code) return give_up(uncut);
+  if (no_door) return give_up({no_door, "socketpair", "door"});
+  if (no_pipes) return give_up({no_pipes, "pipe2", "output"});
   int code = 2;
   switch (spec.mode) {
     case Mode::probe: return run_probe(mounts);

@@ -10,6 +10,10 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "../../clock.h"
+#include "../protocol/report.h"
+#include "start.h"
+
 namespace {
 
 struct Stream {

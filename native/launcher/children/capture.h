@@ -4,7 +4,7 @@
 
 #include "../log/log.h"
 #include "../process/pipes.h"
-#include "../protocol/report.h"
+#include "../protocol/failure.h"
 #include "../protocol/spec.h"
 #include "child.h"
 #include "oom.h"

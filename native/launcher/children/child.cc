@@ -8,7 +8,7 @@
 
 #include "../../syscalls.h"
 #include "../../vserver/commands.h"
-#include "../vserver/list.h"
+#include "vserver_processes.h"
 
 bool has_ended(const Child& child) {
   // Without pidfds: the signals that were told of; whose they were is asked below.

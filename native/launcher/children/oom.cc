@@ -12,7 +12,6 @@
 #include <ctime>
 #include <initializer_list>
 
-#include "../protocol/report.h"
 #include "../protocol/spec.h"
 
 namespace {

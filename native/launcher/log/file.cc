@@ -15,6 +15,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "../protocol/spec.h"
 #include "sink.h"
 
 namespace {

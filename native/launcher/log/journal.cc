@@ -13,8 +13,8 @@
 #include <cstdio>
 #include <cstring>
 
-#include "../../syscalls.h"
-#include "../protocol/report.h"
+#include "../../clock.h"
+#include "../protocol/spec.h"
 #include "sink.h"
 
 namespace {

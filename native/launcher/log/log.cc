@@ -6,7 +6,7 @@
 #include <cstring>
 #include <initializer_list>
 
-#include "../protocol/report.h"
+#include "../../clock.h"
 #include "sink.h"
 
 namespace {

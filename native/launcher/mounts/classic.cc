@@ -13,7 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "../protocol/report.h"
+#include "../process/status_pipe.h"
 #include "guest_files.h"
 #include "mount_list.h"
 

@@ -1,13 +1,12 @@
 #include "forks.h"
 
 #include <sys/mman.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 #include <cinttypes>
 #include <cstdint>
-#include <cstdio>
 
 #include "../protocol/spec.h"
+#include "attributes.h"
 
 // Read through memory: bpf(2) is refused to a launcher as it is to its guest.
 void keep_forks(int slot) {
@@ -17,7 +16,5 @@ void keep_forks(int slot) {
   void* memory = mmap(nullptr, page, PROT_READ, MAP_SHARED, FORKS_MAP_FD, static_cast<off_t>(start));
   if (memory == MAP_FAILED) return;
   uint64_t forks = *reinterpret_cast<const volatile uint64_t*>(static_cast<const char*>(memory) + (at - start));
-  char text[24];
-  int n = snprintf(text, sizeof text, "%" PRIu64, forks);
-  fsetxattr(CGROUP_FD, "trusted.contextd.forks", text, static_cast<size_t>(n), 0);
+  keep("trusted.contextd.forks", "%" PRIu64, forks);
 }

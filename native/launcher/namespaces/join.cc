@@ -11,19 +11,21 @@
 
 #include "../../syscalls.h"
 #include "../children/capture.h"
-#include "../process/become.h"
+#include "../children/child.h"
+#include "../children/oom.h"
+#include "../children/start.h"
+#include "../log/log.h"
+#include "../process/command.h"
+#include "../process/descriptors.h"
+#include "../process/privileges.h"
 #include "../process/seccomp.h"
-#include "../protocol/report.h"
-#include "shim.h"
+#include "../process/status_pipe.h"
+#include "attributes.h"
 
 namespace {
 
 // In every context; the others are there by its flags.
 constexpr int joined = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWCGROUP;
-
-[[noreturn]] void fail(int pipe_fd, const Failed& failed) {
-  fail_child(pipe_fd, failed.code, failed.call, failed.detail);
-}
 
 struct Joining {
   const Spec& spec;
@@ -44,7 +46,7 @@ struct Joining {
   if (spec.ignore_nice) failed = ignore_negative_nice(spec.bcaps & cap_sys_nice);
   if (!failed.code) failed = refuse_guests_calls(spec.bcaps & cap_sys_admin);
   if (!failed.code) failed = drop_privileges(spec);
-  if (failed.code) fail(pipe_fd, failed);
+  if (failed.code) fail_child(pipe_fd, failed);
   // The child must not be able to change what it is said to be: the page stays with this process and its parent.
   if (madvise(made, sizeof *made, MADV_DONTFORK) < 0) fail_child(pipe_fd, errno, "madvise", "");
   // Whoever traces the child may keep it from its own setsid(2); the launcher's process group it must not be in, for
@@ -58,7 +60,7 @@ struct Joining {
     setsid();
     restore_signals();
     tell_ready(pipe_fd);
-    fail(pipe_fd, start_command(spec));
+    fail_child(pipe_fd, start_command(spec));
   }
   *made = pid;
   sched_yield();  // on a busy host it goes first: the end of this one takes as long as its exec
@@ -94,7 +96,7 @@ Failure find_process(int status_pipe, pid_t made, int* pidfd) {
 }
 
 Failure start(const Spec& spec, const Join& join, const ChildStack& stack, Pipes* pipes, long deadline, Child* child) {
-  if (join.failed.code) return make_failure(join.failed.code, join.failed.call, join.failed.detail);
+  if (join.failed.code) return make_failure(join.failed);
   if (spec.stdin_size > 0)
     if (int err = make_input_pipe(pipes)) return make_failure(err, "pipe2", "");
   CloneArgs args{};

@@ -2,9 +2,9 @@
 #pragma once
 #include <sys/types.h>
 
-#include "../process/become.h"
 #include "../process/pipes.h"
 #include "../process/spawn.h"
+#include "../protocol/failure.h"
 #include "../protocol/spec.h"
 
 // What a launcher has ready before it knows which process to start.

@@ -5,7 +5,6 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 #include <cerrno>
 #include <cinttypes>
@@ -15,6 +14,7 @@
 #include <initializer_list>
 
 #include "../../syscalls.h"
+#include "attributes.h"
 
 namespace {
 
@@ -60,9 +60,7 @@ Failed prepare_time() {
   n += print_offset(text + n, sizeof text - static_cast<size_t>(n), "boottime", boottime);
   if (write(offsets, text, static_cast<size_t>(n)) != n) return {errno, "write", "timens_offsets"};
   close(offsets);
-  n = snprintf(text, sizeof text, "%" PRId64, boottime);
-  if (fsetxattr(CGROUP_FD, "trusted.contextd.offset", text, static_cast<size_t>(n), 0) < 0)
-    return {errno, "fsetxattr", "offset"};
+  if (int err = keep("trusted.contextd.offset", "%" PRId64, boottime)) return {err, "fsetxattr", "offset"};
   return {};
 }
 

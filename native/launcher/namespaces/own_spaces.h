@@ -1,6 +1,6 @@
 // Namespaces that a context has by its flags at creation.
 #pragma once
-#include "../process/become.h"
+#include "../protocol/failure.h"
 #include "../protocol/spec.h"
 
 // VIRT_UPTIME: the next process that the caller makes is in a time namespace whose CLOCK_BOOTTIME and CLOCK_MONOTONIC

@@ -10,8 +10,11 @@
 #include <csignal>
 #include <cstdlib>
 
-#include "../process/become.h"
-#include "../protocol/report.h"
+#include "../process/command.h"
+#include "../process/descriptors.h"
+#include "../process/privileges.h"
+#include "../process/status_pipe.h"
+#include "../protocol/failure.h"
 #include "../protocol/spec.h"
 
 namespace {
@@ -61,7 +64,7 @@ bool take_order(int orders) {
     failed = become_init(spec);
   // Still here: it failed.
   listen_for_children();
-  Failure failure = make_failure(failed.code, failed.call, failed.detail);
+  Failure failure = make_failure(failed);
   free_lists(&spec);
   free(buffer);
   return send(orders, &failure, sizeof failure, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof failure);

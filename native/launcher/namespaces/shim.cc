@@ -12,62 +12,22 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "../../clock.h"
 #include "../../syscalls.h"
+#include "../children/oom.h"
+#include "../children/start.h"
 #include "../log/log.h"
 #include "../mounts/mounts.h"
-#include "../process/become.h"
-#include "../process/seccomp.h"
-#include "../protocol/door.h"
+#include "../process/status_pipe.h"
+#include "../protocol/failure.h"
 #include "../protocol/report.h"
+#include "attributes.h"
+#include "door.h"
 #include "forks.h"
 #include "own_spaces.h"
-#include "reaper.h"
+#include "pid1.h"
 
 namespace {
-
-void set_names(const Spec& spec, int pipe_fd) {
-  if (spec.nodename && sethostname(spec.nodename, strlen(spec.nodename)) < 0)
-    fail_child(pipe_fd, errno, "sethostname", spec.nodename);
-  if (spec.domainname && setdomainname(spec.domainname, strlen(spec.domainname)) < 0)
-    fail_child(pipe_fd, errno, "setdomainname", spec.domainname);
-}
-
-[[noreturn]] void fail(int pipe_fd, const Failed& failed) {
-  fail_child(pipe_fd, failed.code, failed.call, failed.detail);
-}
-
-// What PID 1 is told: copies of what the shim goes on to change.
-struct Start {
-  const Spec& spec;
-  const GuestMounts& mounts;
-  Pipes pipes;
-  int pipe_fd;
-  int orders;
-};
-
-// Runs as PID 1 of the new namespace, alone in it until it is ready.
-[[noreturn]] void run_pid1(void* argument) {
-  const auto& [spec, mounts, pipes, pipe_fd, orders] = *static_cast<const Start*>(argument);
-  // The guest must find no way back to the daemon or the host's cgroup tree, whoever gets to trace this process.
-  close_host_descriptors();
-  use_as_stdio(pipes);
-  setsid();
-  // Only now: with CLONE_NEWCGROUP in clone3 the namespace's root would be the parent's cgroup (cgroup_namespaces(7)).
-  if (unshare(CLONE_NEWCGROUP) < 0) fail_child(pipe_fd, errno, "unshare", "CLONE_NEWCGROUP");
-  if (Failed failed = mount_proc(spec, mounts); failed.code) fail(pipe_fd, failed);
-  if (spec.spaces & CLONE_NEWNET)
-    if (Failed failed = set_up_network(spec); failed.code) fail(pipe_fd, failed);
-  set_names(spec, pipe_fd);
-  Failed failed;
-  if (spec.ignore_nice) failed = ignore_negative_nice(spec.bcaps & cap_sys_nice);
-  if (!failed.code) failed = refuse_guests_calls(spec.bcaps & cap_sys_admin);
-  if (!failed.code) failed = drop_privileges(spec);
-  if (failed.code) fail(pipe_fd, failed);
-  if (spec.mode == Mode::reaper) run_reaper(orders, pipe_fd);
-  restore_signals();
-  tell_ready(pipe_fd);
-  fail(pipe_fd, start_command(spec));
-}
 
 bool has_memory_limit() {
   int fd = openat(CGROUP_FD, "memory.max", O_RDONLY | O_CLOEXEC);
@@ -89,11 +49,7 @@ struct Run {
 const char* role_of(const Run& run) { return run.has_init ? "init" : "reaper"; }
 
 // Leaves it where a later daemon finds it.
-void keep_pid1(const Run& run) {
-  char text[32];
-  int n = snprintf(text, sizeof text, "%d %s", run.pid1, role_of(run));
-  fsetxattr(CGROUP_FD, "trusted.contextd.pid1", text, static_cast<size_t>(n), 0);
-}
+void keep_pid1(const Run& run) { keep("trusted.contextd.pid1", "%d %s", run.pid1, role_of(run)); }
 
 void tell_start(const Run& run) { send_text(Frame::started, "%d", run.pid1); }
 
@@ -191,27 +147,14 @@ bool was_rebooted(int status) {
   return WIFSIGNALED(status) && (WTERMSIG(status) == SIGHUP || WTERMSIG(status) == SIGINT);
 }
 
-int give_up(const Failed& failed) {
-  send_failure(make_failure(failed.code, failed.call, failed.detail));
-  return 1;
-}
-int give_up(int code, const char* call) { return give_up({code, call, ""}); }
-
 }  // namespace
-
-void keep_status(const char* attribute, int status, OomKilled oom) {
-  char text[32];
-  int n = snprintf(text, sizeof text, "%d %c", status, static_cast<char>(oom));
-  // Before the daemon can hear of it, so that it is not lost with a daemon that is not there.
-  fsetxattr(CGROUP_FD, attribute, text, static_cast<size_t>(n), 0);
-}
 
 int run_shim(const Spec& spec, GuestMounts* mounts, Pipes pipes, const ChildStack& stack) {
   Log log(spec, &pipes);
   int status_pipe[2], orders[2] = {-1, -1};
-  if (int err = make_status_pipe(status_pipe)) return give_up(err, "pipe2");
+  if (int err = make_status_pipe(status_pipe)) return give_up({err, "pipe2", ""});
   if (spec.mode == Mode::reaper && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, orders) < 0)
-    return give_up(errno, "socketpair");
+    return give_up({errno, "socketpair", ""});
 
   Failed failed = mounts->failed;
   if (!failed.code && spec.spaces & CLONE_NEWTIME) failed = prepare_time();
@@ -227,9 +170,9 @@ int run_shim(const Spec& spec, GuestMounts* mounts, Pipes pipes, const ChildStac
   args.cgroup = CGROUP_FD;
   // A reaper stays in the memory it begins in.
   bool may_share = spec.mode == Mode::init && !(spec.spaces & CLONE_NEWTIME) && !has_memory_limit();
-  Start start{spec, *mounts, pipes, status_pipe[1], orders[1]};
+  Pid1 start{spec, *mounts, pipes, status_pipe[1], orders[1]};
   pid_t pid1 = spawn(args, may_share ? stack : ChildStack{}, run_pid1, &start);
-  if (pid1 < 0) return give_up(errno, "clone3");
+  if (pid1 < 0) return give_up({errno, "clone3", ""});
   close(status_pipe[1]);
   close_child_ends(&pipes);
   if (orders[1] >= 0) close(orders[1]);
@@ -263,21 +206,5 @@ int run_shim(const Spec& spec, GuestMounts* mounts, Pipes pipes, const ChildStac
   // All that could write is dead. Before the end is told of, so that whoever waits for it finds all of the log.
   log.drain();
   tell_end(run, is_told, status, oom);
-  return 0;
-}
-
-int run_probe(const GuestMounts& mounts) {
-  if (mounts.failed.code) return give_up(mounts.failed);
-  if (unshare(CLONE_NEWCGROUP) < 0) return give_up(errno, "unshare");
-  CloneArgs args{};
-  args.flags = CLONE_NEWPID | CLONE_INTO_CGROUP;
-  args.exit_signal = SIGCHLD;
-  args.cgroup = CGROUP_FD;
-  pid_t pid = sys_clone3(args);
-  if (pid < 0) return give_up(errno, "clone3");
-  if (pid == 0) _exit(0);
-  waitpid(pid, nullptr, 0);
-  if (Failed failed = refuse_guests_calls(false); failed.code) return give_up(failed);
-  send_text(Frame::started, "%d", pid);
   return 0;
 }

@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include "become.h"
+#include "../protocol/failure.h"
 
 constexpr uint64_t cap_sys_admin = uint64_t{1} << 21;
 constexpr uint64_t cap_sys_nice = uint64_t{1} << 23;

@@ -7,8 +7,11 @@
 #include <cerrno>
 
 #include "../../vserver/commands.h"
+#include "../children/start.h"
 #include "../mounts/classic.h"
-#include "../process/become.h"
+#include "../process/descriptors.h"
+#include "../process/status_pipe.h"
+#include "../protocol/failure.h"
 #include "../protocol/report.h"
 
 namespace {

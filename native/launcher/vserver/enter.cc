@@ -11,9 +11,15 @@
 
 #include "../../vserver/commands.h"
 #include "../children/capture.h"
-#include "../process/become.h"
+#include "../children/child.h"
+#include "../children/start.h"
+#include "../log/log.h"
+#include "../process/command.h"
+#include "../process/descriptors.h"
+#include "../process/privileges.h"
 #include "../process/seccomp.h"
-#include "../protocol/report.h"
+#include "../process/status_pipe.h"
+#include "../protocol/failure.h"
 
 namespace {
 

@@ -1,6 +1,6 @@
 // A process of a Linux-VServer context.
 #pragma once
-#include "../log/log.h"
+#include "../process/pipes.h"
 #include "../protocol/spec.h"
 
 // Mode vs_enter. Does not return before the process has ended.

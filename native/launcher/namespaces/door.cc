@@ -3,14 +3,14 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 
-#include "spec.h"
+#include "../protocol/spec.h"
+#include "attributes.h"
 
 namespace {
 
@@ -43,11 +43,7 @@ int make_door() {
   return read_start_time();
 }
 
-void announce_door() {
-  char text[64];
-  int n = snprintf(text, sizeof text, "%d %llu %u", getpid(), start_time, PROTOCOL);
-  fsetxattr(CGROUP_FD, "trusted.contextd.shim", text, static_cast<size_t>(n), 0);
-}
+void announce_door() { keep("trusted.contextd.shim", "%d %llu %u", getpid(), start_time, PROTOCOL); }
 
 bool admit_daemon() {
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
