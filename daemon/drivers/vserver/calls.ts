@@ -112,14 +112,19 @@ const reasons: Record<string, (xid: number) => string> = {
   EACCES: (xid) => `context ${xid} is private (INFO_PRIVATE), or no longer administrable (STATE_ADMIN is cleared)`,
   EFAULT: (xid) => `context ${xid} is shutting down`,
   EBUSY: (xid) => `context ${xid} is being set up by somebody else`,
-  ENOEXEC: (xid) => `the helper program (kernel.vshelper) refused context ${xid}`,
+  ENOEXEC: (xid) => `the helper program (kernel.vshelper) failed, or refused context ${xid}`,
   ENOSYS: () => 'contextd lacks CAP_CONTEXT'
 }
+
+const withoutSpaces = (xid: number) =>
+  `context ${xid} cannot be entered: the tool that made it gave it no mount, UTS and IPC namespaces of its own`
 
 /** What an errno of a vserver command means; the errno of anything else is left as it is. */
 export function explained(error: unknown, xid: number, detail?: string): unknown {
   if (!(error instanceof CallError)) return error
   if (detail !== undefined && error.code === 'ESRCH') return new CallError(error.code, error.call, detail)
+  if (error.call === 'enter_space' && error.code === 'EINVAL')
+    return new CallError(error.code, error.call, withoutSpaces(xid))
   const reason = error.detail === '' ? reasons[error.code]?.(xid) : undefined
   // The kernel says EBUSY of a context in setup; for a caller it is one that exists.
   const code = error.call === 'ctx_create' && error.code === 'EBUSY' ? 'EEXIST' : error.code

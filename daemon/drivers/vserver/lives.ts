@@ -7,6 +7,8 @@ import { Deaths } from './deaths.js'
 import { deathsIn, type Records } from './records.js'
 
 export interface Listener {
+  /** Before an end is told of; with a promise, that waits for it. */
+  ending(xid: number, result: WaitResult): Promise<void> | undefined
   /** The last process has ended. */
   exited(xid: number, result: WaitResult, owner: number | null): void
   died(xid: number, result: WaitResult, owner: number | null, incarnation: bigint): void
@@ -15,14 +17,7 @@ export interface Listener {
 
 export class Lives {
   readonly #past: PastDeaths
-  readonly #deaths = new Deaths(
-    (xid, result) => {
-      this.#end(xid, result)
-    },
-    (error) => {
-      this.listener.failed(error)
-    }
-  )
+  readonly #deaths: Deaths
   /** Contexts without a process that end because PERSISTENT was cleared. */
   readonly #emptied = new Set<number>()
   /** Contexts in which a process has been started by this daemon. */
@@ -34,6 +29,15 @@ export class Lives {
     private readonly listener: Listener
   ) {
     this.#past = new PastDeaths(deathsIn(stateDir))
+    this.#deaths = new Deaths({
+      ending: (xid, result) => listener.ending(xid, result),
+      died: (xid, result) => {
+        this.#end(xid, result)
+      },
+      failed: (error) => {
+        listener.failed(error)
+      }
+    })
   }
 
   /** Those that earlier daemons have heard of. */

@@ -1,6 +1,5 @@
-import { readdirSync } from 'node:fs'
 import type { BcapsAbi } from '../../vocabulary/bcaps.js'
-import { PERSISTENT } from '../../vocabulary/flags.js'
+import { PERSISTENT, SC_HELPER } from '../../vocabulary/flags.js'
 import type { Treatment, VocabularyKind } from '../../vocabulary/treatment.js'
 import type {
   ContextDetails,
@@ -12,7 +11,7 @@ import type {
   Process,
   WaitResult
 } from '../driver.js'
-import { CallError, whileThere, withErrno } from '../errors.js'
+import { CallError, whileThere } from '../errors.js'
 import type { LogTarget } from '../launcher/order.js'
 import { vserver } from '../native.js'
 import type { Death } from '../past-deaths.js'
@@ -20,8 +19,9 @@ import * as rules from '../rules.js'
 import { treatmentOf, type TreatmentTable } from '../treatments.js'
 import { ask, bornAt, bornOf, DirectCalls } from './calls.js'
 import { Entrances } from './entering.js'
-import { followCalls, helperWarning } from './helper.js'
+import { HelperCalls, helperProblem } from './helper.js'
 import { probeKernel, type Kernel } from './kernel.js'
+import { Listing } from './listing.js'
 import { Lives } from './lives.js'
 import { Records } from './records.js'
 import { takeOver } from './takeover.js'
@@ -52,26 +52,27 @@ export class VserverDriver extends DirectCalls implements Driver {
   onError: Driver['onError']
   readonly warnings: readonly string[]
   #onHelper: Driver['onHelper']
-  #unfollow: (() => void) | undefined
 
-  readonly #procVirtual: string
-  readonly #stateDir: string
   readonly #treatments: TreatmentTable
   readonly #records: Records
+  readonly #listing: Listing
+  readonly #helperCalls: HelperCalls
   readonly #lives: Lives
   readonly #entrances: Entrances
 
   private constructor(kernel: Kernel, { procVirtual, stateDir, log }: VserverOptions, records: Records) {
     super()
-    this.#stateDir = stateDir
-    this.#procVirtual = procVirtual
-    const warning = helperWarning()
-    this.warnings = warning === undefined ? [] : [warning]
+    const problem = helperProblem()
+    this.warnings = [...(problem === undefined ? [] : [`reboot(2) in guests fails: ${problem}`]), ...kernel.warnings]
     this.bcapsAbi = kernel.abi
     this.about = kernel.about
     this.#treatments = treatmentsOf(kernel.abi)
     this.#records = records
+    this.#listing = new Listing(procVirtual)
+    for (const xid of records.xids()) this.#listing.add(xid)
+    this.#helperCalls = new HelperCalls(stateDir)
     this.#lives = new Lives(stateDir, records, {
+      ending: (xid, { reboot_cmd }) => this.#helperCalls.beforeEnd(xid, reboot_cmd),
       exited: (xid, result, owner) => this.onExit?.(xid, result, owner),
       died: (xid, result, owner, incarnation) => this.onDeath?.(xid, result, owner, incarnation),
       failed: (error) => this.onError?.(error)
@@ -113,8 +114,7 @@ export class VserverDriver extends DirectCalls implements Driver {
   /** Also hears of calls that were made while no daemon ran. */
   set onHelper(listener: Driver['onHelper']) {
     this.#onHelper = listener
-    this.#unfollow?.()
-    this.#unfollow = listener && followCalls(this.#stateDir, listener)
+    this.#helperCalls.listen(listener)
   }
 
   treatment(kind: VocabularyKind, name: string): Treatment {
@@ -124,10 +124,13 @@ export class VserverDriver extends DirectCalls implements Driver {
   async vx_create(xid: number, data: CreateData): Promise<void> {
     rules.checkXid(xid, 'vx_create')
     if (this.exists(xid)) throw new CallError('EEXIST', 'vx_create', `context ${xid} exists`)
+    const problem = data.flags & SC_HELPER ? helperProblem() : undefined
+    if (problem !== undefined) throw new CallError('ENOEXEC', 'vx_create', `SC_HELPER: ${problem}`)
     await this.#lives.ended(xid)
     this.#records.begin(xid, data.owner, data.root ?? null, process.hrtime.bigint())
+    this.#listing.add(xid)
     try {
-      await this.#entrances.create(xid, data)
+      await this.#helperCalls.whileMade(xid, () => this.#entrances.create(xid, data))
     } catch (error) {
       this.#records.forget(xid)
       throw error
@@ -179,14 +182,11 @@ export class VserverDriver extends DirectCalls implements Driver {
 
   probe(): void {
     ask(undefined, () => vserver.getVersion())
-    this.list()
+    this.#listing.read()
   }
 
   list(): number[] {
-    return withErrno('readdir', this.#procVirtual, () => readdirSync(this.#procVirtual))
-      .flatMap((name) => (/^[1-9]\d*$/.test(name) ? [Number(name)] : []))
-      .filter((xid) => xid >= rules.XID_MIN)
-      .sort((a, b) => a - b)
+    return this.#listing.xids()
   }
 
   /** By the record alone: no command is spent on it. */
@@ -211,7 +211,7 @@ export class VserverDriver extends DirectCalls implements Driver {
   }
 
   async close(): Promise<void> {
-    this.#unfollow?.()
+    this.#helperCalls.close()
     await this.#lives.close()
     this.#entrances.close()
     this.#records.close()
