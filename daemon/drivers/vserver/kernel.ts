@@ -68,8 +68,9 @@ export function configurationNames(word: number): string[] {
 export function probeKernel(): Kernel {
   if (vserver.callNumber < 0)
     throw new CallError('ENOSYS', 'vserver', `Linux-VServer has no system call on ${process.arch}`)
+  // These three answer whoever has CAP_CONTEXT; the fourth, who may do the rest.
   const [version, configuration, available] = answered(
-    () => [vserver.getVersion(), vserver.getVci(), vserver.getSpaceMask()] as const
+    () => [vserver.getVersion(), vserver.getVci(), vserver.getSpaceMask(), vserver.taskXid(0)] as const
   )
   const names = configurationNames(configuration)
   const hidesProc = names.includes('PROC_SECURE')
@@ -94,7 +95,10 @@ function answered<T>(call: () => T): T {
     return call()
   } catch (thrown) {
     const error = asCallError(thrown as Error, [])
-    if (!(error instanceof CallError && error.code === 'ENOSYS')) throw error
+    if (!(error instanceof CallError)) throw error
+    if (error.code === 'EPERM')
+      throw new CallError('EPERM', error.call, 'contextd lacks CAP_SYS_ADMIN: it needs root, outside any context')
+    if (error.code !== 'ENOSYS') throw error
     throw new CallError(
       'ENOSYS',
       'vserver',
