@@ -205,6 +205,46 @@ void t.test(
   }
 )
 
+void t.test(
+  'while contexts come and go, lists and metrics are exact, and a daemon that starts watches all',
+  needsRoot(),
+  async (t) => {
+    const daemon = await TestDaemon.start('vserver', { args: ['--context-metrics'] })
+    t.teardown(() => daemon.cleanUp())
+    const steady: Guest[] = []
+    for (let xid = 1000; xid < 1060; xid++) steady.push(await guestOf(t, daemon, { xid, init: sleep }))
+    let isOver = false
+    const comeAndGo = async (from: number) => {
+      for (let xid = from; !isOver; xid = from + ((xid + 1 - from) % 50)) {
+        await daemon.post('/contexts', { xid })
+        await daemon.delete(`/contexts/${xid}?grace=0`)
+      }
+    }
+    const others = Promise.all([2000, 3000, 4000].map(comeAndGo))
+    const later = await TestDaemon.start('vserver')
+    t.teardown(() => later.cleanUp())
+    for (let round = 0; round < 40; round++) {
+      for (const each of [daemon, later]) {
+        const { contexts } = expect<{ contexts: Context[] }>(200, await each.get('/contexts'))
+        const xids = contexts.map(({ xid }) => xid)
+        if (new Set(xids).size !== xids.length) t.fail('one is listed twice')
+        const missing = steady.filter(({ xid }) => !xids.includes(xid))
+        if (missing.length > 0) t.fail(`${missing.map(({ xid }) => xid).join()} is not listed`)
+      }
+      const series = (await daemon.get('/metrics')).text.match(/^contextd_context_tasks\{.*\}/gm) ?? []
+      if (new Set(series).size !== series.length) t.fail('a series is there twice')
+    }
+    isOver = true
+    await others
+    for (const { path, xid } of steady) {
+      expect(204, await daemon.delete(`${path}?grace=0`))
+      const report = await later.post(`/contexts/${xid}/wait?timeout=60`)
+      if (report.status !== 200) t.fail(`nobody has watched ${xid}: ${report.text}`)
+    }
+    t.pass('each was watched')
+  }
+)
+
 void t.test('SC_HELPER without a program to run is refused before anything is made', needsRoot(), async (t) => {
   const daemon = await started(t)
   const reply = await daemon.post('/contexts', { xid: 100, flags: ['SC_HELPER', 'PERSISTENT'] })

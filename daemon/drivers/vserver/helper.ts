@@ -27,6 +27,8 @@ export const helperActions = [
 const POLL_MS = 1000
 /** How long the end of a context that was rebooted waits to be told of until the helper has said so. */
 const LATE_MS = 5000
+/** The same of a context that an earlier daemon, or somebody else, has made: the call may have been handed on then. */
+const LATE_UNKNOWN_MS = 500
 
 /** Actions of reboot(2) by its command word. */
 const actionOfReboot = new Map<number, string>(
@@ -76,7 +78,7 @@ export class HelperCalls {
   #stop: (() => void) | undefined
   /** Kept back while their contexts are being made. */
   readonly #kept = new Map<number, HelperCall[]>()
-  /** What each context is known to have had the helper run for. */
+  /** What each context is known to have had the helper run for; of those that were made here. */
   readonly #heard = new Map<number, Set<string>>()
   /** Those who wait for a call, by its file. */
   readonly #awaited = new Map<string, () => void>()
@@ -101,7 +103,7 @@ export class HelperCalls {
 
   /** Makes a context by `make`. Only when whoever asked for it knows of it is a call for it handed on (`startup`). */
   async whileMade(xid: number, make: () => Promise<void>): Promise<void> {
-    this.#heard.delete(xid)
+    this.#heard.set(xid, new Set())
     this.#kept.set(xid, [])
     try {
       await make()
@@ -123,7 +125,8 @@ export class HelperCalls {
     if (!this.#stop) return undefined
     this.#take()
     const action = actionOfReboot.get(rebootCmd >>> 0)
-    const isMissing = action !== undefined && !this.#heard.get(xid)?.has(action)
+    const heard = this.#heard.get(xid)
+    const isMissing = action !== undefined && !heard?.has(action)
     this.#heard.delete(xid)
     if (!isMissing || !this.#isAnswering || helperProblem() !== undefined) return undefined
     const key = fileOf({ xid, action })
@@ -134,10 +137,11 @@ export class HelperCalls {
         this.#heard.delete(xid)
         resolve()
       }
-      const timer = setTimeout(() => {
-        this.#isAnswering = false
+      const giveUp = () => {
+        if (heard) this.#isAnswering = false
         end()
-      }, LATE_MS)
+      }
+      const timer = setTimeout(giveUp, heard ? LATE_MS : LATE_UNKNOWN_MS)
       this.#awaited.set(key, end)
     })
   }

@@ -23,6 +23,14 @@ export const init: Cases = (test, api) => {
     t.same(flags.names, ['STATE_ADMIN', 'PERSISTENT'])
   })
 
+  if (api.isEnforced('flags', 'INFO_INIT'))
+    test('only an init of a distribution gets INFO_INIT without being asked for', async (t) => {
+      t.notOk((await (await api.running(t)).context()).flags.names.includes('INFO_INIT'))
+      const asked = await api.running(t, { flags: ['INFO_INIT'] })
+      const [process] = await asked.processes()
+      t.match(process, { nspid: 1, pid: await api.initpid(asked) }, 'it is PID 1 in there')
+    })
+
   const ends: [argv: string[], code: number][] = [
     [['true'], 0],
     [['false'], 1],
