@@ -93,10 +93,12 @@ export class Lives {
   #end(xid: number, result: WaitResult): void {
     const owner = this.records.ownerOf(xid)
     const incarnation = this.records.lastIncarnation(xid)
+    const [hasStarted, isMaking] = [this.#started.delete(xid), this.records.isMaking(xid)]
     // A creation that failed has never been.
-    if (this.#started.delete(xid) || !this.records.isMaking(xid)) this.#note({ xid, result, owner, incarnation })
+    if (hasStarted || !isMaking) this.#note({ xid, result, owner, incarnation })
     this.records.forget(xid)
-    if (!this.#emptied.has(xid)) this.listener.exited(xid, result, owner)
+    // An init may be over before its context is whole.
+    if (!this.#emptied.has(xid) || (isMaking && hasStarted)) this.listener.exited(xid, result, owner)
     this.listener.died(xid, result, owner, incarnation)
   }
 
