@@ -101,6 +101,7 @@ export class TestDaemon {
       writeFileSync(HELPER_SYSCTL, this.vshelper)
       // An emulator may have one for the whole run, which its --vshelper names.
       this.vshelper = readFileSync(HELPER_SYSCTL, 'utf8').trim()
+      rmSync(this.vshelper, { force: true })
     }
     const helper = options.vshelper && !isOwnKernel ? ['--vshelper', this.vshelper] : []
     this.#emulator = isOwnKernel || emulator === undefined ? undefined : [...emulator, ...helper]

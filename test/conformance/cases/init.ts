@@ -1,7 +1,7 @@
 /** A context's first process: `init` of POST /contexts, and `?wait`. */
 import type { Process } from '../../../daemon/drivers/driver.js'
 import { until } from '../../support/poll.js'
-import { contextOf, exitReport, init as withInit, isProblem, killReport, sleeper, type Cases } from '../support.js'
+import { bodyOf, exitReport, init as withInit, isProblem, killReport, sleeper, type Cases } from '../support.js'
 
 export const init: Cases = (test, api) => {
   const { daemon } = api
@@ -52,8 +52,10 @@ export const init: Cases = (test, api) => {
     const waiting = api.create(t, { xid, ...withInit(...sleeper) }, '?wait=60')
     // Killed before its exec it would be one that could not be started.
     await until('the init runs', async () => {
-      const { status, body } = await daemon.get(`/contexts/${xid}/processes`)
-      return status === 200 && (body as { processes: Process[] }).processes.some(({ comm }) => comm === 'sleep')
+      const reply = await daemon.get(`/contexts/${xid}/processes`)
+      return (
+        reply.status === 200 && bodyOf<{ processes: Process[] }>(reply).processes.some(({ comm }) => comm === 'sleep')
+      )
     })
     t.equal((await daemon.post(`/contexts/${xid}/kill`, { pid: 1, signal: 'SIGKILL' })).status, 204)
     t.match(await waiting, { status: 200, body: killReport(xid) })
