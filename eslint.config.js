@@ -1,7 +1,7 @@
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config(
-  { ignores: ['build/', 'dist/', 'node_modules/', 'run/', '.tap/', 'eslint.config.js'] },
+  { ignores: ['build/', 'dist/', 'node_modules/', 'run/', '.tap/', 'eslint.config.js', '.dependency-cruiser.js'] },
   ...tseslint.configs.strictTypeChecked,
   ...tseslint.configs.stylisticTypeChecked,
   {

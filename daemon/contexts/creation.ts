@@ -8,7 +8,15 @@ import { invalid, Refusal } from '../refusal.js'
 import type { ContextBody, ExitReport } from '../schemas/context.js'
 import type { UnameInput } from '../schemas/uname.js'
 import { safeBcaps } from '../vocabulary/bcaps.js'
-import { PERSISTENT, SCHED_PAUSE, STATE_ADMIN, STATE_BITS, STATE_INIT, STATE_SETUP } from '../vocabulary/flags.js'
+import {
+  INFO_INIT,
+  PERSISTENT,
+  SCHED_PAUSE,
+  STATE_ADMIN,
+  STATE_BITS,
+  STATE_INIT,
+  STATE_SETUP
+} from '../vocabulary/flags.js'
 import { SIGKILL } from '../vocabulary/signals.js'
 import { unameFields } from '../vocabulary/uname.js'
 import { WORD_MAX } from '../vocabulary/word.js'
@@ -16,6 +24,7 @@ import type { Writes } from './audited.js'
 import type { Changes } from './changes.js'
 import { startInit } from './command.js'
 import type { Ending } from './ending.js'
+import { isDistributionInit } from './inits.js'
 import type { Locks } from './locks.js'
 import { contextView } from './view.js'
 import { checkSupported, isPaused, tableOf, wordFromInput, wordKinds } from './words.js'
@@ -33,6 +42,7 @@ export interface Plan {
   bcaps: bigint
   ccaps: bigint
   uname: UnameInput
+  warnings: string[]
 }
 
 export class Creation {
@@ -93,7 +103,11 @@ export class Creation {
   /** Checks a body whole before the first call is made. */
   plan(body: ContextBody, write: Write): Plan {
     const words = { flags: PERSISTENT, bcaps: safeBcaps(tableOf(this.#driver, 'bcaps')), ccaps: 0n }
-    if (body.init) words.flags = 0n
+    const needsInit =
+      body.init !== undefined &&
+      isDistributionInit(body.init.argv) &&
+      this.#driver.treatment('flags', 'INFO_INIT') === 'enforced'
+    if (body.init) words.flags = needsInit ? INFO_INIT : 0n
     for (const kind of wordKinds) {
       const input = body[kind]
       if (input === undefined) continue
@@ -102,7 +116,11 @@ export class Creation {
     }
     if (words.flags & STATE_BITS) throw invalid('flags', 'has STATE_* bits, which are set and cleared by the daemon')
     if (body.limits) this.#changes.checkLimits(body.limits, write)
-    return { ...words, uname: this.#changes.unameOf(body, write) }
+    const warnings =
+      needsInit && !(words.flags & INFO_INIT)
+        ? [`${body.init?.argv[0] ?? ''} wants to be PID 1, which it is not without INFO_INIT among flags`]
+        : []
+    return { ...words, uname: this.#changes.unameOf(body, write), warnings }
   }
 
   /** By who holds the lock of the context. */
@@ -128,7 +146,7 @@ export class Creation {
         'a context without init must be PERSISTENT, or it would end at once',
         xid
       )
-    const applied: Applied = { xid, changed: ['created'] }
+    const applied: Applied = { xid, changed: ['created'], warnings: plan.warnings }
     if (write.dryRun) return applied
     const writes = writesOf(this.#driver, write)
     // An init is started before the context is paused: a stopped one could not be.

@@ -24,6 +24,8 @@ export interface Write {
 export interface Applied {
   xid: number
   changed: string[]
+  /** What the caller of a creation may not have meant. */
+  warnings?: string[]
   /** Of a creation that is not watched: the context as it was then, for it may be gone already. */
   view?: Context
   /** Of a creation that is watched: how the context ends. */

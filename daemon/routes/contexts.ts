@@ -24,6 +24,7 @@ import {
   ContextBody,
   ContextList,
   CreateBody,
+  CreatedContext,
   CreateQuery,
   DestroyQuery,
   type ExitReport,
@@ -64,7 +65,7 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
       body: ref(CreateBody),
       response: {
         200: answer(ReportOrChange, 'With `wait`: how it ended. With `dry_run`: what would be done.'),
-        201: answer(ref(Context), 'The new context.', { ETag, Location }),
+        201: answer(ref(CreatedContext), 'The new context.', { ETag, Location }),
         ...problems
       }
     },
@@ -81,7 +82,7 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
         const report = wait && (await endedWithin(applied.ended, wait, limit))
         if (report) return { xid, status: 200, json: JSON.stringify(report) }
         const { json, etag } = renderingOf(applied)
-        return { xid, status: 201, json, etag }
+        return { xid, status: 201, json: withMore(json, { warnings: applied.warnings }), etag }
       })
       request.auditXid = answer.xid
       void reply.code(answer.status).type(JSON_TYPE)
@@ -166,7 +167,7 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
     },
     handler: async (request, reply) => {
       const { xid } = request.params
-      const { changed } = await contexts.apply(xid, request.body, writeOf(request, request.query))
+      const { changed, warnings } = await contexts.apply(xid, request.body, writeOf(request, request.query))
       if (request.query.dry_run) return reply.send({ xid, changed, dry_run: true })
       const { json, etag } = renderings.get(xid)
       const created = changed.includes('created')
@@ -175,7 +176,7 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
         .header('etag', etag)
         .type(JSON_TYPE)
       if (created) void reply.header('location', `/contexts/${xid}`)
-      return reply.send(`${json.slice(0, -1)},"changed":${JSON.stringify(changed)}}` as never)
+      return reply.send(withMore(json, { changed, warnings }) as never)
     }
   })
 
@@ -205,6 +206,15 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
       return reply.code(204).send(null)
     }
   })
+}
+
+/** The JSON text of an object with more in it; `warnings` only where there are some. */
+function withMore(
+  json: string,
+  { warnings = [], ...more }: { changed?: string[]; warnings?: string[] | undefined }
+): string {
+  const added = JSON.stringify({ ...more, ...(warnings.length > 0 && { warnings }) }).slice(1)
+  return added === '}' ? json : `${json.slice(0, -1)},${added}`
 }
 
 /** The report of a context that ends in time; undefined for one that does not, or that nobody waits for any more. */

@@ -8,6 +8,7 @@ import {
   ContextBody,
   ContextList,
   CreateBody,
+  CreatedContext,
   ExitReport,
   Info,
   StatReply
@@ -70,6 +71,7 @@ export const components: TSchema[] = [
   ContextBody,
   Context,
   AppliedContext,
+  CreatedContext,
   ContextList,
   ExitReport,
   Info,

@@ -49,6 +49,9 @@ Result try_lock(int fd) {
   struct flock lock {};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
-  if (fcntl(fd, F_OFD_SETLK, &lock) == 0) return ok(1);
+  int taken = fcntl(fd, F_OFD_SETLK, &lock);
+  // Before Linux 3.15. Such a lock is the process's, which opens the file once.
+  if (taken < 0 && errno == EINVAL) taken = fcntl(fd, F_SETLK, &lock);
+  if (taken == 0) return ok(1);
   return errno == EAGAIN || errno == EACCES ? ok(0) : failed("fcntl");
 }

@@ -6,10 +6,11 @@ import { TestDaemon } from '../support/daemon.js'
 import { guestOf } from '../support/guest.js'
 import { until } from '../support/poll.js'
 import { isIdle, needsRoot } from '../support/proc.js'
+import { realDrivers, startOf } from '../support/real.js'
 
 const invalid = (detail: RegExp) => ({ status: 400, body: { type: 'validation', status: 400, detail } })
 
-for (const driver of ['memory', 'namespaces', 'vserver'] as const) {
+for (const driver of ['memory', ...realDrivers] as const) {
   const options = () => (driver === 'memory' ? { skip: false } : needsRoot())
   const on = (sentence: string) => `${driver}: ${sentence}`
 
@@ -17,7 +18,7 @@ for (const driver of ['memory', 'namespaces', 'vserver'] as const) {
   let pid: number
   t.before(async () => {
     if (options().skip) return
-    daemon = await TestDaemon.start(driver, driver === 'vserver' ? { emulator: [] } : {})
+    daemon = await TestDaemon.start(driver, driver === 'memory' ? {} : startOf(driver))
     pid = daemon.pid
   })
   t.teardown(() => (daemon as TestDaemon | undefined)?.cleanUp())

@@ -90,7 +90,7 @@ onRealDrivers((test, daemon, driver) => {
     for (const directory of directories.filter((path) => existsSync(path)))
       t.match(await guest.shell(`ls -A ${directory}; mkdir ${directory}/x`), { stdout: /^$/, exit_code: 1 }, directory)
     for (const file of ['/proc/sys/kernel/core_pattern', '/proc/sysrq-trigger'].filter((path) => existsSync(path)))
-      t.match(await guest.shell(`echo h >>${file}`), { stderr: /Read-only/ }, file)
+      t.match(await guest.shell(`echo h >>${file}`), { stderr: /Read-only|Permission denied/ }, file)
   })
 
   test('no cgroup of the host is within reach, wherever it is mounted', async (t) => {

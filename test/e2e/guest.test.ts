@@ -15,9 +15,9 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import { guestOf } from '../support/guest.js'
+import { type Guest, guestOf } from '../support/guest.js'
 import { matches } from '../support/matches.js'
-import { descriptorsOf, lineOf, statusField } from '../support/proc.js'
+import { lineOf, statusField } from '../support/proc.js'
 import { onRealDrivers } from '../support/real.js'
 import { guestRoot } from '../support/root.js'
 import { until } from '../support/poll.js'
@@ -26,12 +26,12 @@ const sleeping = { flags: ['PERSISTENT'], init: { argv: ['/bin/sleep', '1000'] }
 const hex = (text: string | undefined) => BigInt(`0x${text ?? '0'}`)
 
 /** Its loader opens libraries for a moment; what we leave open would stay. */
-async function holdsOnlyStdio(t: Test, pid: number): Promise<void> {
-  const few = () => {
-    const open = descriptorsOf(pid)
+async function holdsOnlyStdio(t: Test, guest: Guest, pid: number): Promise<void> {
+  const few = async () => {
+    const open = await guest.descriptors(pid)
     return open.length <= 3 && open
   }
-  t.same(await until('the loader is done', few).catch(() => descriptorsOf(pid)), ['0', '1', '2'])
+  t.same(await until('the loader is done', few).catch(() => guest.descriptors(pid)), ['0', '1', '2'])
 }
 
 onRealDrivers((test, daemon, driver) => {
@@ -42,7 +42,7 @@ onRealDrivers((test, daemon, driver) => {
     const bcaps = BigInt((await guest.context()).bcaps.value) & hex(statusField('self', 'CapBnd'))
     const { stdout } = await guest.capture(['/bin/cat', '/proc/self/status'])
     const { initpid } = await guest.context()
-    for (const status of [stdout, readFileSync(`/proc/${initpid}/status`, 'utf8')]) {
+    for (const status of [stdout, await guest.procFile(initpid, 'status')]) {
       for (const set of ['CapBnd', 'CapPrm', 'CapEff']) t.equal(hex(lineOf(status, set)), bcaps, set)
       t.equal(hex(lineOf(status, 'CapInh')) & ~bcaps, 0n, 'CapInh')
       t.equal(hex(lineOf(status, 'CapAmb')), 0n, 'CapAmb')
@@ -59,7 +59,7 @@ onRealDrivers((test, daemon, driver) => {
     const guest = await guestWithInit(t)
     const { initpid } = await guest.context()
     const inside = (await guest.capture(['/bin/cat', '/proc/self/status'])).stdout
-    for (const status of [inside, readFileSync(`/proc/${initpid}/status`, 'utf8')])
+    for (const status of [inside, await guest.procFile(initpid, 'status')])
       for (const leader of ['NStgid', 'NSpgid', 'NSsid'])
         t.equal(lineOf(status, leader), lineOf(status, 'NSpid'), leader)
   })
@@ -95,19 +95,20 @@ onRealDrivers((test, daemon, driver) => {
   test('an init of another user has the ids it was given', async (t) => {
     const guest = await guestOf(t, daemon, { init: { argv: ['/bin/sleep', '1000'], user: { uid: 1234, groups: [5] } } })
     const { initpid } = await guest.context()
-    t.equal(statusField(initpid, 'Uid'), '1234\t1234\t1234\t1234')
-    t.equal(statusField(initpid, 'Groups')?.trim(), '5')
-    t.equal(hex(statusField(initpid, 'CapEff')), 0n)
+    const status = await guest.procFile(initpid, 'status')
+    t.equal(lineOf(status, 'Uid'), '1234\t1234\t1234\t1234')
+    t.equal(lineOf(status, 'Groups')?.trim(), '5')
+    t.equal(hex(lineOf(status, 'CapEff')), 0n)
   })
 
   test('nothing but descriptors 0 to 2 reaches a guest, as init, alone or captured', async (t) => {
     const guest = await guestWithInit(t)
     const { initpid } = await guest.context()
-    await holdsOnlyStdio(t, initpid)
-    await holdsOnlyStdio(t, await guest.start(['/bin/sleep', '1000']))
+    await holdsOnlyStdio(t, guest, initpid)
+    await holdsOnlyStdio(t, guest, await guest.start(['/bin/sleep', '1000']))
     t.equal((await guest.shell('ls /proc/$$/fd; true')).stdout, '0\n1\n2\n')
     const bare = await guestOf(t, daemon)
-    await holdsOnlyStdio(t, await bare.start(['/bin/sleep', '1000'])) // under the reaper as well
+    await holdsOnlyStdio(t, bare, await bare.start(['/bin/sleep', '1000'])) // under the reaper as well
   })
 
   test('the environment is PATH, HOME, TERM and what was given, nothing of the daemon', async (t) => {
@@ -125,7 +126,7 @@ onRealDrivers((test, daemon, driver) => {
       'TEXT=a=b\tc'
     ])
     const { initpid } = await guest.context()
-    const ofInit = readFileSync(`/proc/${initpid}/environ`, 'utf8').split('\0').filter(Boolean)
+    const ofInit = (await guest.procFile(initpid, 'environ')).split('\0').filter(Boolean)
     t.same(ofInit.sort(), ['HOME=/root', path, 'TERM=linux'])
   })
 

@@ -148,7 +148,10 @@ void t.test('a cgroup that cannot be written is refused, with the reason', needs
     ...serve
   ])
   t.equal(code, 1)
-  t.match(stderr, `contextd: ${unit}/contexts: contexts cannot live there; --cgroup-root names another place (mkdir: EROFS)`)
+  t.match(
+    stderr,
+    `contextd: ${unit}/contexts: contexts cannot live there; --cgroup-root names another place (mkdir: EROFS)`
+  )
   const outside = await contextd(['serve', '--driver', 'namespaces', '--cgroup-root', '/tmp/x'])
   t.equal(outside.code, 1)
   t.match(outside.stderr, '/tmp/x is not inside a cgroup2 mount')

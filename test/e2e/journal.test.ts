@@ -9,7 +9,8 @@ import { guestOf } from '../support/guest.js'
 import { FakeJournal } from '../support/journal.js'
 import { matches } from '../support/matches.js'
 import { FILE_LIMIT_MS, until } from '../support/poll.js'
-import { descriptorsOf, isAlive, needsRoot } from '../support/proc.js'
+import { needsRoot } from '../support/proc.js'
+import { realDrivers, startOf } from '../support/real.js'
 
 t.setTimeout(FILE_LIMIT_MS)
 
@@ -32,13 +33,13 @@ function accountsFor(t: Test, messages: string[], last: number, end: string): vo
   t.ok(more >= 0 && more % (end.length + 1) === 0, `${came.length} lines, ${lost} bytes lost`)
 }
 
-for (const driver of ['namespaces', 'vserver'] as const) {
+for (const driver of realDrivers) {
   const started = async (t: Test, isThere = true) => {
     const directory = mkdtempSync(join(tmpdir(), 'contextd-journal-'))
     const journal = new FakeJournal(join(directory, 'socket'))
     if (isThere) await journal.start()
     const args = ['--guest-log', 'journal', '--journal-socket', journal.socket]
-    const daemon = await TestDaemon.start(driver, { args, ...(driver === 'vserver' && { emulator: [] }) })
+    const daemon = await TestDaemon.start(driver, { args, ...startOf(driver) })
     t.teardown(async () => {
       await daemon.cleanUp()
       await journal.stop()
@@ -83,7 +84,10 @@ for (const driver of ['namespaces', 'vserver'] as const) {
     // ls has one of its own.
     t.equal((await guest.shell('ls /proc/self/fd')).stdout, '0\n1\n2\n3\n', 'no process has more than its own output')
     const pid = await guest.start(['/bin/sleep', '1000'])
-    await until('the loader is done, and there are three', () => descriptorsOf(pid).join(' ') === '0 1 2')
+    await until(
+      'the loader is done, and there are three',
+      async () => (await guest.descriptors(pid)).join(' ') === '0 1 2'
+    )
     t.notOk(readdirSync(daemon.directory).includes('log'), 'nor is there a file')
   })
 
@@ -108,7 +112,7 @@ for (const driver of ['namespaces', 'vserver'] as const) {
     const messages = journal.messages()
     t.ok(messages.length < 20_000, `${messages.length} messages`)
     accountsFor(t, messages, 20_000, 'after')
-    t.ok(isAlive(pid))
+    t.ok(await guest.has(pid))
   })
 
   void t.test(`${driver}: a journal may come late, and be another one`, needsRoot(), async (t) => {
@@ -126,7 +130,7 @@ for (const driver of ['namespaces', 'vserver'] as const) {
       })
       await journal.stop()
     }
-    t.ok(isAlive(pid), 'the writer has never ended')
+    t.ok(await guest.has(pid), 'the writer has never ended')
   })
 }
 

@@ -8,8 +8,8 @@ import { TestDaemon } from '../support/daemon.js'
 import { guestOf } from '../support/guest.js'
 import { Follower, hasLine, logOf, stored } from '../support/log.js'
 import { FILE_LIMIT_MS, until } from '../support/poll.js'
-import { isAlive, needsRoot } from '../support/proc.js'
-import type { RealDriver } from '../support/real.js'
+import { needsRoot } from '../support/proc.js'
+import { driversThatOutlive, startOf, type RealDriver } from '../support/real.js'
 
 t.setTimeout(FILE_LIMIT_MS)
 
@@ -18,7 +18,7 @@ const shell = (script: string) => ({ argv: ['/bin/sh', '-c', script] })
 
 /** Starts a daemon of the test's own. */
 async function started(t: Test, driver: RealDriver, more: string[]): Promise<TestDaemon> {
-  const daemon = await TestDaemon.start(driver, { args: more, ...(driver === 'vserver' && { emulator: [] }) })
+  const daemon = await TestDaemon.start(driver, { args: more, ...startOf(driver) })
   t.teardown(() => daemon.cleanUp())
   return daemon
 }
@@ -26,7 +26,7 @@ async function started(t: Test, driver: RealDriver, more: string[]): Promise<Tes
 const WRITERS = 6
 const LINES = 3000
 
-for (const driver of ['namespaces', 'vserver'] as const) {
+for (const driver of driversThatOutlive(import.meta.url)) {
   void t.test(`${driver}: many writers under rotation mix no line and lose none`, needsRoot(), async (t) => {
     const daemon = await started(t, driver, ['--log-size', '64K', '--log-files', '99'])
     const guest = await guestOf(t, daemon, sleeping)
@@ -97,31 +97,31 @@ for (const driver of ['namespaces', 'vserver'] as const) {
     const [lost] = lines.filter(({ text }) => text.startsWith('contextd: '))
     t.match(lost, { stream: 'stderr', text: /^contextd: \d+ bytes of this log were lost: No space left on device$/ })
   })
-}
 
-void t.test('what a guest writes while no daemon runs is not lost', needsRoot(), async (t) => {
-  const daemon = await started(t, 'namespaces', [])
-  const counts = 'i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo $i; done; echo done; exec sleep 1000'
-  const guest = await guestOf(t, daemon, { flags: ['PERSISTENT'], init: shell(counts) })
-  const bare = await guestOf(t, daemon)
-  const pid = await bare.start(shell(counts).argv)
-  await daemon.stop('SIGKILL')
-  await until('both have written all', () =>
-    [guest, bare].every(({ xid }) => stored(daemon.logDir, xid).endsWith(' stdout F done\n'))
-  )
-  t.ok(isAlive(pid))
-  await daemon.boot()
-  const wanted = [...Array.from({ length: 2000 }, (_, index) => String(index + 1)), 'done']
-  for (const each of [guest, bare])
-    t.same(
-      (await logOf(each)).map(({ text }) => text),
-      wanted
+  void t.test(`${driver}: what a guest writes while no daemon runs is not lost`, needsRoot(), async (t) => {
+    const daemon = await started(t, driver, [])
+    const counts = 'i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo $i; done; echo done; exec sleep 1000'
+    const guest = await guestOf(t, daemon, { flags: ['PERSISTENT'], init: shell(counts) })
+    const bare = await guestOf(t, daemon)
+    const pid = await bare.start(shell(counts).argv)
+    await daemon.stop('SIGKILL')
+    await until('both have written all', () =>
+      [guest, bare].every(({ xid }) => stored(daemon.logDir, xid).endsWith(' stdout F done\n'))
     )
-  const follower = new Follower(bare, '&tail=0')
-  await follower.connected
-  await bare.start(['/bin/echo', 'after'])
-  await follower.sees('after')
-  t.equal(await daemon.stop(), 0, 'a follower does not keep the daemon from its end')
-  await follower.ends()
-  await daemon.boot()
-})
+    await daemon.boot()
+    t.ok(await bare.has(pid))
+    const wanted = [...Array.from({ length: 2000 }, (_, index) => String(index + 1)), 'done']
+    for (const each of [guest, bare])
+      t.same(
+        (await logOf(each)).map(({ text }) => text),
+        wanted
+      )
+    const follower = new Follower(bare, '&tail=0')
+    await follower.connected
+    await bare.start(['/bin/echo', 'after'])
+    await follower.sees('after')
+    t.equal(await daemon.stop(), 0, 'a follower does not keep the daemon from its end')
+    await follower.ends()
+    await daemon.boot()
+  })
+}

@@ -7,11 +7,12 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Context, ExitReport } from '../../daemon/schemas/context.js'
 import type { Problem } from '../../daemon/schemas/problem.js'
+import { needsEmulator } from '../support/emulator.js'
 import { TestDaemon, type Reply } from '../support/daemon.js'
 import { expect, Guest } from '../support/guest.js'
 import { matches } from '../support/matches.js'
 import { FILE_LIMIT_MS, until } from '../support/poll.js'
-import { descriptorsOf, isIdle, needsRoot } from '../support/proc.js'
+import { descriptorsOf, isIdle } from '../support/proc.js'
 
 t.setTimeout(FILE_LIMIT_MS)
 
@@ -139,7 +140,7 @@ const ofCreation: (Fault & { body?: object })[] = [
 
 for (const { body = whole, ...fault } of ofCreation) {
   const title = `nothing is left of a creation when ${fault.command} fails: ${fault.name}`
-  void t.test(title, needsRoot(), async (t) => {
+  void t.test(title, needsEmulator(), async (t) => {
     const daemon = await started(t, failures(fault))
     const idle = idleNow(daemon)
     for (const errno of errnos) {
@@ -159,7 +160,7 @@ const privateFaults: Fault[] = [
 ]
 
 for (const fault of privateFaults) {
-  void t.test(`nothing is left of a private context: ${fault.name} fails`, needsRoot(), async (t) => {
+  void t.test(`nothing is left of a private context: ${fault.name} fails`, needsEmulator(), async (t) => {
     const daemon = await started(t, failures(fault))
     const idle = idleNow(daemon)
     const body = { ...whole, flags: ['PERSISTENT', 'INFO_PRIVATE'] }
@@ -179,19 +180,23 @@ async function hasFlag(daemon: TestDaemon, flag: string): Promise<boolean> {
   return names.includes(flag)
 }
 
-void t.test('an xid that somebody takes meanwhile is a conflict, or the next one is taken', needsRoot(), async (t) => {
-  const daemon = await started(t, [
-    ...['--fail', 'ctx_create=EEXIST:1', '--fail', 'ctx_create=EBUSY:2', '--fail', 'ctx_create=ENOEXEC:3'],
-    ...['--fail', 'ctx_create=EEXIST:4', '--fail', 'ctx_create=EBUSY:5']
-  ])
-  const idle = idleNow(daemon)
-  isFailureOf(t, await daemon.post('/contexts', whole), 'EEXIST', 'ctx_create', 409)
-  isFailureOf(t, await daemon.post('/contexts', whole), 'EEXIST', 'ctx_create', 409)
-  isFailureOf(t, await daemon.post('/contexts', whole), 'ENOEXEC', 'ctx_create', 422)
-  await isAsBefore(t, daemon, idle)
-  const { xid } = expect<Context>(201, await daemon.post('/contexts', {}))
-  t.equal(xid, 49154, '49152 and 49153 were not free')
-})
+void t.test(
+  'an xid that somebody takes meanwhile is a conflict, or the next one is taken',
+  needsEmulator(),
+  async (t) => {
+    const daemon = await started(t, [
+      ...['--fail', 'ctx_create=EEXIST:1', '--fail', 'ctx_create=EBUSY:2', '--fail', 'ctx_create=ENOEXEC:3'],
+      ...['--fail', 'ctx_create=EEXIST:4', '--fail', 'ctx_create=EBUSY:5']
+    ])
+    const idle = idleNow(daemon)
+    isFailureOf(t, await daemon.post('/contexts', whole), 'EEXIST', 'ctx_create', 409)
+    isFailureOf(t, await daemon.post('/contexts', whole), 'EEXIST', 'ctx_create', 409)
+    isFailureOf(t, await daemon.post('/contexts', whole), 'ENOEXEC', 'ctx_create', 422)
+    await isAsBefore(t, daemon, idle)
+    const { xid } = expect<Context>(201, await daemon.post('/contexts', {}))
+    t.equal(xid, 49154, '49152 and 49153 were not free')
+  }
+)
 
 /** How often a creation of `whole` calls what is called again afterwards. */
 const inCreation: Record<string, number> = {
@@ -219,7 +224,7 @@ const ofProcess: Fault[] = [
 
 for (const capture of [false, true]) {
   const how = capture ? 'captured' : 'left alone'
-  void t.test(`a process, ${how}, that cannot enter leaves the context as it was`, needsRoot(), async (t) => {
+  void t.test(`a process, ${how}, that cannot enter leaves the context as it was`, needsEmulator(), async (t) => {
     const options = ofProcess.flatMap((fault) => failures(fault, inCreation[fault.command]))
     const daemon = await started(t, options)
     expect(201, await daemon.post('/contexts', whole))
@@ -243,7 +248,7 @@ for (const capture of [false, true]) {
 for (const flags of [['PERSISTENT'], ['PERSISTENT', 'INFO_PRIVATE']]) {
   const isPrivate = flags.includes('INFO_PRIVATE')
   const title = `a ${isPrivate ? 'private ' : ''}context whose first process cannot end the setup stays in setup`
-  void t.test(title, needsRoot(), async (t) => {
+  void t.test(title, needsEmulator(), async (t) => {
     const fault = isPrivate ? { nth: 2, each: 3 } : { nth: 1, each: 1 }
     const daemon = await started(t, failures({ name: 'the end of the setup', command: 'set_cflags', ...fault }))
     expect(201, await daemon.post('/contexts', { xid: XID, flags }))
@@ -293,7 +298,7 @@ const attempts: Attempt[] = [
 /** Of a name that a context does not have; it is null then. */
 const isAnswer = (command: string, errno: string) => command === 'get_vhi_name' && errno === 'EINVAL'
 
-void t.test('a call that fails is answered as what it is, and changes nothing', needsRoot(), async (t) => {
+void t.test('a call that fails is answered as what it is, and changes nothing', needsEmulator(), async (t) => {
   const options = attempts.flatMap(({ command }) => failures({ name: '', command }, inCreation[command] ?? 0))
   const daemon = await started(t, options)
   const before = expect<Context>(201, await daemon.post('/contexts', whole))
@@ -310,7 +315,7 @@ void t.test('a call that fails is answered as what it is, and changes nothing', 
   t.same(await new Guest(daemon, XID).context(), before)
 })
 
-void t.test('a context whose removal fails can be removed again', needsRoot(), async (t) => {
+void t.test('a context whose removal fails can be removed again', needsEmulator(), async (t) => {
   const commands = ['vx_info', 'get_cflags', 'set_cflags', 'ctx_kill']
   const options = commands.flatMap((command) => failures({ name: '', command }, inCreation[command] ?? 0))
   const daemon = await started(t, options)
@@ -327,7 +332,7 @@ void t.test('a context whose removal fails can be removed again', needsRoot(), a
   await isAsBefore(t, daemon, idle)
 })
 
-void t.test('a wait of the daemon itself that fails is no harm to the context', needsRoot(), async (t) => {
+void t.test('a wait of the daemon itself that fails is no harm to the context', needsEmulator(), async (t) => {
   const daemon = await started(t, ['--fail', 'wait_exit=EAGAIN:1'])
   expect(201, await daemon.post('/contexts', mortal))
   const report = daemon.post(`/contexts/${XID}/wait`)

@@ -1,11 +1,11 @@
 /** reboot(2) in a guest, and the program that the kernel runs for it. */
-import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { HelperRecord } from '../../daemon/audit/record.js'
 import { contextd } from '../support/command.js'
-import { mainPath, TestDaemon } from '../support/daemon.js'
+import { TestDaemon } from '../support/daemon.js'
 import { guestOf } from '../support/guest.js'
 import { until } from '../support/poll.js'
 import { needsRoot } from '../support/proc.js'
@@ -27,20 +27,10 @@ function folder(t: Test): string {
   return path
 }
 
-/** What an operator puts at kernel.vshelper. */
-function helperProgram(directory: string, stateDir: string): string {
-  const path = join(directory, 'vshelper')
-  writeFileSync(path, `#!/bin/sh\nexec ${process.execPath} ${mainPath} vshelper --state-dir ${stateDir} "$@"\n`)
-  chmodSync(path, 0o755)
-  return path
-}
-
 void t.test('with the helper a guest ends by reboot(2), and all hear how', needsRoot(), async (t) => {
-  const directory = folder(t)
-  const program = join(directory, 'vshelper')
-  const daemon = await TestDaemon.start('vserver', { emulator: ['--vshelper', program] })
+  const daemon = await TestDaemon.start('vserver', { emulator: [], vshelper: true })
   t.teardown(() => daemon.cleanUp())
-  helperProgram(directory, daemon.stateDir)
+  daemon.writeHelper()
   for (const [cmd, name, action] of [
     [RESTART, 'RESTART', 'restart'],
     [HALT, 'HALT', 'halt']
@@ -55,11 +45,9 @@ void t.test('with the helper a guest ends by reboot(2), and all hear how', needs
 })
 
 void t.test('without REBOOT_KILL the guest goes on, and the word is kept', needsRoot(), async (t) => {
-  const directory = folder(t)
-  const program = join(directory, 'vshelper')
-  const daemon = await TestDaemon.start('vserver', { emulator: ['--vshelper', program] })
+  const daemon = await TestDaemon.start('vserver', { emulator: [], vshelper: true })
   t.teardown(() => daemon.cleanUp())
-  helperProgram(directory, daemon.stateDir)
+  daemon.writeHelper()
   const guest = await guestOf(t, daemon, { init: { argv: ['sleep', '1000'] } })
   t.equal((await guest.capture(['perl', '-e', reboot(HALT)])).exit_code, 0)
   t.equal((await guest.context()).state, 'running')
@@ -70,23 +58,24 @@ void t.test('without REBOOT_KILL the guest goes on, and the word is kept', needs
   })
 })
 
-void t.test('a helper that fails makes reboot(2) fail, and so does none', needsRoot(), async (t) => {
-  const directory = folder(t)
-  const failing = join(directory, 'failing')
-  writeFileSync(failing, '#!/bin/sh\nexit 1\n')
-  chmodSync(failing, 0o755)
-  for (const [program, errno] of [
-    [failing, 1],
-    [join(directory, 'missing'), 2]
-  ] as const) {
-    const daemon = await TestDaemon.start('vserver', { emulator: ['--vshelper', program] })
-    t.teardown(() => daemon.cleanUp())
-    const guest = await guestOf(t, daemon, { flags: ['PERSISTENT', 'REBOOT_KILL'] })
-    t.equal((await guest.capture(['perl', '-e', reboot(RESTART)])).exit_code, errno)
-    const warns = /reboot\(2\) in guests fails: kernel\.vshelper is .*missing/
-    t.equal(warns.test(daemon.stderr), errno === 2, 'the daemon has said so at its start')
+void t.test(
+  'a helper that fails changes nothing for the guest; without one reboot(2) is refused',
+  needsRoot(),
+  async (t) => {
+    for (const [script, errno] of [
+      ['exit 1', 0],
+      [undefined, constants.errno.EPERM]
+    ] as const) {
+      const daemon = await TestDaemon.start('vserver', { emulator: [], vshelper: true })
+      t.teardown(() => daemon.cleanUp())
+      if (script !== undefined) daemon.writeHelper(script)
+      const guest = await guestOf(t, daemon, { flags: ['PERSISTENT'] })
+      t.equal((await guest.capture(['perl', '-e', reboot(RESTART)])).exit_code, errno)
+      const warns = /reboot\(2\) in guests fails: kernel\.vshelper is .*vshelper, which cannot be executed/
+      t.match(daemon.stderr, warns, 'the daemon has said so at its start')
+    }
   }
-})
+)
 
 void t.test('what happened while no daemon ran is announced by the next', needsRoot(), async (t) => {
   const daemon = await TestDaemon.start('vserver', { emulator: [] })

@@ -8,7 +8,7 @@ import t, { type Test } from 'tap'
 import type { Context } from '../../daemon/schemas/context.js'
 import { contextd, run } from '../support/command.js'
 import { TestDaemon } from '../support/daemon.js'
-import { rerunEmulated } from '../support/emulator.js'
+import { contextsInKernel, rerunEmulated } from '../support/emulator.js'
 import { expect, Guest, guestOf } from '../support/guest.js'
 import { matches } from '../support/matches.js'
 import { FILE_LIMIT_MS, until } from '../support/poll.js'
@@ -37,11 +37,6 @@ async function restart(daemon: TestDaemon, signal: NodeJS.Signals, between?: () 
 
 const xidsOf = async (daemon: TestDaemon) =>
   expect<{ contexts: Context[] }>(200, await daemon.get('/contexts')).contexts.map(({ xid }) => xid)
-
-const inKernel = () =>
-  readdirSync(process.env.CONTEXTD_PROC_VIRTUAL ?? '')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
 
 const recordsOf = (daemon: TestDaemon) => join(daemon.stateDir, 'contexts')
 const recordOf = (daemon: TestDaemon, xid: number) => join(recordsOf(daemon), `${xid}.json`)
@@ -113,7 +108,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     const late = await daemon.post(`${mortal.path}/wait`)
     t.match(late, { status: 200, body: { term_signal: 'SIGKILL' } }, 'the next daemon has waited for it')
     t.equal((await daemon.delete(inSetup.path)).status, 204)
-    t.same(inKernel(), [])
+    t.same(contextsInKernel(), [])
     t.same(readdirSync(recordsOf(daemon)), [])
   })
 }
@@ -164,7 +159,7 @@ void t.test('a context that is recorded as half-made is removed, whatever runs i
   await restart(daemon, 'SIGKILL', () => {
     for (const xid of [100, 101, 102]) edit(daemon, xid, { settled: false })
   })
-  t.same(inKernel(), [103])
+  t.same(contextsInKernel(), [103])
   t.same(await xidsOf(daemon), [103])
   t.same(readdirSync(recordsOf(daemon)), ['103.json'])
   for (const xid of [100, 101, 102]) await guestOf(t, daemon, { xid })
@@ -215,7 +210,7 @@ void t.test(
       await sleepFor(round * STEP_MS)
       await restart(daemon, 'SIGKILL')
       const isAnswered = (await answer) === 201
-      const isThere = inKernel().includes(xid)
+      const isThere = contextsInKernel().includes(xid)
       if (isAnswered) seen.answered++
       if (isThere) seen.whole++
       else seen.gone++
@@ -233,7 +228,7 @@ void t.test(
         t.equal((await daemon.delete(guest.path)).status, 204)
       }
       t.same(readdirSync(recordsOf(daemon)), [])
-      t.same(inKernel(), [])
+      t.same(contextsInKernel(), [])
     }
     t.comment(JSON.stringify(seen))
     t.equal((await daemon.post('/contexts', { xid: 100 })).status, 201)
@@ -360,5 +355,5 @@ void t.test('contexts that others made are listed, read, entered and ended', nee
   await daemon.get('/health')
   for (const { path } of [empty, shared, alive]) t.equal((await daemon.delete(path)).status, 204)
   t.match(await waiter, { status: 200, body: { xid: 302, term_signal: 'SIGTERM' } })
-  t.same(inKernel(), [])
+  t.same(contextsInKernel(), [])
 })

@@ -4,17 +4,17 @@ import { machine, release, tmpdir, version } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Context } from '../../daemon/schemas/context.js'
+import { needsEmulator } from '../support/emulator.js'
 import { TestDaemon, type Reply } from '../support/daemon.js'
 import { expect } from '../support/guest.js'
 import { until } from '../support/poll.js'
-import { needsRoot } from '../support/proc.js'
 
 const sleep = ['/bin/sleep', '1000']
 
 let daemon: TestDaemon
 let file: string
 t.before(async () => {
-  if (needsRoot().skip) return
+  if (needsEmulator().skip) return
   const directory = mkdtempSync(join(tmpdir(), 'contextd-trace-'))
   t.teardown(() => {
     rmSync(directory, { recursive: true })
@@ -85,7 +85,7 @@ const all = (xid: number, flags: string, stat: string, [context, nodename, relea
   `0 get_ccaps(${xid}, {ccaps=0x0000000000000001, cmask=0xffffffffffffffff}) = 0`
 ]
 
-void t.test('the start of the daemon asks three questions', needsRoot(), (t) => {
+void t.test('the start of the daemon asks three questions', needsEmulator(), (t) => {
   t.same(newCalls(), [
     '0 get_version(0) = 131848',
     '0 get_vci(0) = 268443393',
@@ -94,7 +94,7 @@ void t.test('the start of the daemon asks three questions', needsRoot(), (t) => 
   t.end()
 })
 
-void t.test('a connection asks once whether its client is in a context', needsRoot(), async (t) => {
+void t.test('a connection asks once whether its client is in a context', needsEmulator(), async (t) => {
   const asked = () => raw().filter((line) => line === asksForUs).length
   await daemon.get('/health')
   const before = asked()
@@ -105,7 +105,7 @@ void t.test('a connection asks once whether its client is in a context', needsRo
   t.equal(asked(), before + 1, 'the next one does')
 })
 
-void t.test('create with an init, a name, words and flags', needsRoot(), async (t) => {
+void t.test('create with an init, a name, words and flags', needsEmulator(), async (t) => {
   const calls = await callsOf(201, () =>
     daemon.post('/contexts', {
       xid: 100,
@@ -137,7 +137,7 @@ void t.test('create with an init, a name, words and flags', needsRoot(), async (
   ])
 })
 
-void t.test('all of a context, alone and in the list', needsRoot(), async (t) => {
+void t.test('all of a context, alone and in the list', needsEmulator(), async (t) => {
   const expected = all(100, '0x0000004400020000', 'usecnt=4, tasks=2', ['web', 'web1', 'RELEASE'], '0x0000000000000421')
   t.same(await callsOf(200, () => daemon.get('/contexts/100')), expected)
   t.same(await callsOf(200, () => daemon.get('/contexts')), expected, 'the list itself is no command')
@@ -146,7 +146,7 @@ void t.test('all of a context, alone and in the list', needsRoot(), async (t) =>
   ])
 })
 
-void t.test('a part of a context is one command', needsRoot(), async (t) => {
+void t.test('a part of a context is one command', needsEmulator(), async (t) => {
   const { initpid } = expect<Context>(200, await daemon.get('/contexts/100'))
   const parts: [path: string, call: string][] = [
     ['/contexts/100/flags', '0 get_cflags(100, {flagword=0x0000004400020000, mask=0xfffffffcffffffff}) = 0'],
@@ -170,12 +170,12 @@ void t.test('a part of a context is one command', needsRoot(), async (t) => {
   )
 })
 
-void t.test('what is not about a context is no command', needsRoot(), async (t) => {
+void t.test('what is not about a context is no command', needsEmulator(), async (t) => {
   for (const path of ['/health', '/version', '/vocabulary', '/openapi.json'])
     t.same(await callsOf(200, () => daemon.get(path)), [], path)
 })
 
-void t.test('a process, captured or not, enters by two commands', needsRoot(), async (t) => {
+void t.test('a process, captured or not, enters by two commands', needsEmulator(), async (t) => {
   const expected = [
     '0 vx_info(100, {xid=100, initpid=PID}) = 0',
     '0 get_cflags(100, {flagword=0x0000004400020000, mask=0xfffffffcffffffff}) = 0',
@@ -191,7 +191,7 @@ void t.test('a process, captured or not, enters by two commands', needsRoot(), a
   t.same(await run(201, { argv: ['/bin/true'] }), logged, 'the age of the context says whose log it writes to')
 })
 
-void t.test('the list of processes is asked for in the spectator context', needsRoot(), async (t) => {
+void t.test('the list of processes is asked for in the spectator context', needsEmulator(), async (t) => {
   const { initpid } = expect<Context>(200, await daemon.get('/contexts/100'))
   const before = raw().length
   t.same(await callsOf(200, () => daemon.get('/contexts/100/processes')), [
@@ -204,7 +204,7 @@ void t.test('the list of processes is asked for in the spectator context', needs
   t.equal(asked.filter((line) => line === `1 task_xid(${initpid}) = 100`).length, 1)
 })
 
-void t.test('PUT and PATCH of flags write once, and only what differs', needsRoot(), async (t) => {
+void t.test('PUT and PATCH of flags write once, and only what differs', needsEmulator(), async (t) => {
   t.same(
     await callsOf(200, () => daemon.put('/contexts/100/flags', { names: ['PERSISTENT'] })),
     [
@@ -229,7 +229,7 @@ void t.test('PUT and PATCH of flags write once, and only what differs', needsRoo
   ])
 })
 
-void t.test('PUT and PATCH of bcaps write once, and only what differs', needsRoot(), async (t) => {
+void t.test('PUT and PATCH of bcaps write once, and only what differs', needsEmulator(), async (t) => {
   t.same(await callsOf(200, () => daemon.put('/contexts/100/bcaps', { names: ['CHOWN', 'KILL'] })), [
     '0 get_bcaps(100, {bcaps=0x0000000000000421, bmask=0xffffffffffffffff}) = 0',
     '0 set_bcaps(100, {bcaps=0x0000000000000021, bmask=0xffffffffffffffff}) = 0'
@@ -246,7 +246,7 @@ void t.test('PUT and PATCH of bcaps write once, and only what differs', needsRoo
   ])
 })
 
-void t.test('PUT and PATCH of ccaps write once, and only what differs', needsRoot(), async (t) => {
+void t.test('PUT and PATCH of ccaps write once, and only what differs', needsEmulator(), async (t) => {
   t.same(await callsOf(200, () => daemon.put('/contexts/100/ccaps', { names: ['SET_UTSNAME', 'SYSLOG'] })), [
     '0 get_ccaps(100, {ccaps=0x0000000000000001, cmask=0xffffffffffffffff}) = 0',
     '0 set_ccaps(100, {ccaps=0x0000000000001001, cmask=0xffffffffffffffff}) = 0'
@@ -263,7 +263,7 @@ void t.test('PUT and PATCH of ccaps write once, and only what differs', needsRoo
   ])
 })
 
-void t.test('each field of uname is read, written if it differs, and read again', needsRoot(), async (t) => {
+void t.test('each field of uname is read, written if it differs, and read again', needsEmulator(), async (t) => {
   const fields: [name: string, before: string][] = [
     ['context', 'web'],
     ['sysname', 'Linux'],
@@ -307,7 +307,7 @@ void t.test('each field of uname is read, written if it differs, and read again'
   ])
 })
 
-void t.test('kill is one command, whomever it is for', needsRoot(), async (t) => {
+void t.test('kill is one command, whomever it is for', needsEmulator(), async (t) => {
   const kill = (status: number, pid: number, signal: string) =>
     callsOf(status, () => daemon.post('/contexts/100/kill', { pid, signal }))
   const { pid } = expect<{ pid: number }>(201, await daemon.post('/contexts/100/processes', { argv: sleep }))
@@ -318,7 +318,7 @@ void t.test('kill is one command, whomever it is for', needsRoot(), async (t) =>
   t.same(await kill(404, process.pid, 'SIGCONT'), ['0 ctx_kill(100, {pid=PID, sig=18}) = -1 ESRCH'])
 })
 
-void t.test('a wait is one command, which another wait shares and a hang-up ends', needsRoot(), async (t) => {
+void t.test('a wait is one command, which another wait shares and a hang-up ends', needsEmulator(), async (t) => {
   const ofInfo = (line: string) => line.includes('vx_info(')
   const unexpected = (reply: Reply) => {
     t.fail(reply.text)
@@ -336,7 +336,7 @@ void t.test('a wait is one command, which another wait shares and a hang-up ends
   t.same(ended, ['0 wait_exit(100) = -1 EINTR'])
 })
 
-void t.test('destroy of a persistent context with a process', needsRoot(), async (t) => {
+void t.test('destroy of a persistent context with a process', needsEmulator(), async (t) => {
   t.same(await callsOf(204, () => daemon.delete('/contexts/100?signal=SIGTERM&grace=30')), [
     '0 vx_info(100, {xid=100, initpid=PID}) = 0',
     '0 vx_info(100, {xid=100, initpid=PID}) = 0',
@@ -350,7 +350,7 @@ void t.test('destroy of a persistent context with a process', needsRoot(), async
   t.same(await callsOf(404, () => daemon.delete('/contexts/100')), ['0 vx_info(100) = -1 ESRCH'])
 })
 
-void t.test('create without anything, and destroy', needsRoot(), async (t) => {
+void t.test('create without anything, and destroy', needsEmulator(), async (t) => {
   const calls = await callsOf(201, () => daemon.post('/contexts', { xid: 101, uname: { nodename: 'bare' } }))
   t.same(calls, [
     '0 vx_info(101) = -1 ESRCH',
@@ -386,44 +386,52 @@ void t.test('create without anything, and destroy', needsRoot(), async (t) => {
   ])
 })
 
-void t.test('the first process of a context in setup ends the setup; the next one does not', needsRoot(), async (t) => {
-  expect(201, await daemon.post('/contexts', { xid: 102 }))
-  const run = () => callsOf(200, () => daemon.post('/contexts/102/processes', { argv: ['/bin/true'], capture: true }))
-  t.same(await run(), [
-    '0 vx_info(102, {xid=102, initpid=0}) = 0',
-    '0 get_cflags(102, {flagword=0x0000004700000000, mask=0xffffffffffffffff}) = 0',
-    '0 enter_space(102, {mask=0x000000000c020200}) = 0',
-    '0 get_bcaps(102, {bcaps=0x00000000b44c04ff, bmask=0xffffffffffffffff}) = 0',
-    '0 ctx_migrate(102, {flagword=0x0000000000000000}) = 0',
-    '102 set_cflags(102, {flagword=0x0000000000000000, mask=0x0000000100000000}) = 0'
-  ])
-  t.same(await run(), [
-    '0 vx_info(102, {xid=102, initpid=0}) = 0',
-    '0 get_cflags(102, {flagword=0x0000004600000000, mask=0xfffffffeffffffff}) = 0',
-    '0 enter_space(102, {mask=0x000000000c020200}) = 0',
-    '0 get_bcaps(102, {bcaps=0x00000000b44c04ff, bmask=0xffffffffffffffff}) = 0',
-    '0 ctx_migrate(102, {flagword=0x0000000000000000}) = 0'
-  ])
-  expect(204, await daemon.delete('/contexts/102'))
-})
+void t.test(
+  'the first process of a context in setup ends the setup; the next one does not',
+  needsEmulator(),
+  async (t) => {
+    expect(201, await daemon.post('/contexts', { xid: 102 }))
+    const run = () => callsOf(200, () => daemon.post('/contexts/102/processes', { argv: ['/bin/true'], capture: true }))
+    t.same(await run(), [
+      '0 vx_info(102, {xid=102, initpid=0}) = 0',
+      '0 get_cflags(102, {flagword=0x0000004700000000, mask=0xffffffffffffffff}) = 0',
+      '0 enter_space(102, {mask=0x000000000c020200}) = 0',
+      '0 get_bcaps(102, {bcaps=0x00000000b44c04ff, bmask=0xffffffffffffffff}) = 0',
+      '0 ctx_migrate(102, {flagword=0x0000000000000000}) = 0',
+      '102 set_cflags(102, {flagword=0x0000000000000000, mask=0x0000000100000000}) = 0'
+    ])
+    t.same(await run(), [
+      '0 vx_info(102, {xid=102, initpid=0}) = 0',
+      '0 get_cflags(102, {flagword=0x0000004600000000, mask=0xfffffffeffffffff}) = 0',
+      '0 enter_space(102, {mask=0x000000000c020200}) = 0',
+      '0 get_bcaps(102, {bcaps=0x00000000b44c04ff, bmask=0xffffffffffffffff}) = 0',
+      '0 ctx_migrate(102, {flagword=0x0000000000000000}) = 0'
+    ])
+    expect(204, await daemon.delete('/contexts/102'))
+  }
+)
 
-void t.test('a private context is open for its first process only while nobody is in it', needsRoot(), async (t) => {
-  const body = { xid: 103, flags: ['PERSISTENT', 'INFO_PRIVATE'], init: { argv: sleep } }
-  const calls = await callsOf(201, () => daemon.post('/contexts', body))
-  t.same(
-    calls.filter((line) => /(ctx_create|set_cflags|enter_space|ctx_migrate)/.test(line)),
-    [
-      '0 ctx_create(103, {flagword=0x0000004700000008}) = 103',
-      '0 set_cflags(103, {flagword=0x0000000000000000, mask=0x0000000000000008}) = 0',
-      '0 enter_space(103, {mask=0x000000000c020200}) = 0',
-      '0 ctx_migrate(103, {flagword=0x0000000000000003}) = 0',
-      '103 set_cflags(103, {flagword=0x0000000000000008, mask=0x0000000300000008}) = 0'
-    ]
-  )
-  expect(204, await daemon.delete('/contexts/103?grace=0'))
-})
+void t.test(
+  'a private context is open for its first process only while nobody is in it',
+  needsEmulator(),
+  async (t) => {
+    const body = { xid: 103, flags: ['PERSISTENT', 'INFO_PRIVATE'], init: { argv: sleep } }
+    const calls = await callsOf(201, () => daemon.post('/contexts', body))
+    t.same(
+      calls.filter((line) => /(ctx_create|set_cflags|enter_space|ctx_migrate)/.test(line)),
+      [
+        '0 ctx_create(103, {flagword=0x0000004700000008}) = 103',
+        '0 set_cflags(103, {flagword=0x0000000000000000, mask=0x0000000000000008}) = 0',
+        '0 enter_space(103, {mask=0x000000000c020200}) = 0',
+        '0 ctx_migrate(103, {flagword=0x0000000000000003}) = 0',
+        '103 set_cflags(103, {flagword=0x0000000000000008, mask=0x0000000300000008}) = 0'
+      ]
+    )
+    expect(204, await daemon.delete('/contexts/103?grace=0'))
+  }
+)
 
-void t.test('create of a context that ends with its init begins a wait', needsRoot(), async (t) => {
+void t.test('create of a context that ends with its init begins a wait', needsEmulator(), async (t) => {
   const body = { xid: 104, init: { argv: ['/bin/sh', '-c', 'exit 42'] } }
   const calls = await callsOf(200, () => daemon.post('/contexts?wait=60', body))
   t.same(calls.slice(0, 10), [

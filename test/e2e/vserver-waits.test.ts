@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { ExitReport } from '../../daemon/schemas/context.js'
 import { curl } from '../support/command.js'
-import { TestDaemon, type Reply } from '../support/daemon.js'
+import { MOST_CONNECTIONS, TestDaemon, type Reply } from '../support/daemon.js'
+import { needsEmulator } from '../support/emulator.js'
 import { expect, guestOf } from '../support/guest.js'
 import { FILE_LIMIT_MS, until } from '../support/poll.js'
 import { needsRoot } from '../support/proc.js'
@@ -17,7 +18,8 @@ const sleep = { init: { argv: ['/bin/sleep', '1000'] } }
 const persistent = { ...sleep, flags: ['PERSISTENT'] }
 const exits = (code: number) => ({ init: { argv: ['/bin/sh', '-c', `exit ${code}`] } })
 
-const COUNT = 200
+/** As many as may connect at once. */
+const COUNT = MOST_CONNECTIONS
 /** More than a request to a busy machine takes. */
 const PATIENCE_MS = 60_000
 
@@ -50,10 +52,10 @@ void t.test(`${COUNT} contexts are waited for at once, and other calls go on`, n
   // The waits hold every connection of the test's own client.
   const list = await curl(daemon.socket, 'GET', '/contexts?limit=1')
   t.match(list, { status: 200, body: { next: 1000 } })
-  t.match(await curl(daemon.socket, 'GET', '/contexts/1199/flags'), { status: 200 })
+  t.match(await curl(daemon.socket, 'GET', '/contexts/1101/flags'), { status: 200 })
   t.match(await curl(daemon.socket, 'PATCH', '/contexts/1100/uname', { nodename: 'other' }), { status: 200 })
   const echo = { argv: ['/bin/echo', 'out'], capture: true }
-  const captured = await curl(daemon.socket, 'POST', '/contexts/1199/processes', echo)
+  const captured = await curl(daemon.socket, 'POST', '/contexts/1101/processes', echo)
   t.match(captured, { status: 200, body: { stdout: 'out\n' } })
   t.equal(ended, 0, 'all wait still')
 
@@ -77,45 +79,49 @@ void t.test(`${COUNT} contexts are waited for at once, and other calls go on`, n
   await until('the threads are gone', () => threadsOf(daemon.pid) <= threads)
 })
 
-void t.test('those who wait for one context share a thread, which the last of them ends', needsRoot(), async (t) => {
-  const directory = mkdtempSync(join(tmpdir(), 'contextd-trace-'))
-  t.teardown(() => {
-    rmSync(directory, { recursive: true })
-  })
-  const trace = join(directory, 'trace')
-  const daemon = await started(t, [`--trace=${trace}`])
-  const interrupted = () =>
-    readFileSync(trace, 'utf8')
-      .split('\n')
-      .filter((line) => line.endsWith('wait_exit(100) = -1 EINTR')).length
-  await guestOf(t, daemon, { xid: 100, ...persistent })
-  const threads = threadsOf(daemon.pid)
+void t.test(
+  'those who wait for one context share a thread, which the last of them ends',
+  needsEmulator(),
+  async (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'contextd-trace-'))
+    t.teardown(() => {
+      rmSync(directory, { recursive: true })
+    })
+    const trace = join(directory, 'trace')
+    const daemon = await started(t, [`--trace=${trace}`])
+    const interrupted = () =>
+      readFileSync(trace, 'utf8')
+        .split('\n')
+        .filter((line) => line.endsWith('wait_exit(100) = -1 EINTR')).length
+    await guestOf(t, daemon, { xid: 100, ...persistent })
+    const threads = threadsOf(daemon.pid)
 
-  const waiters = Array.from({ length: 20 }, () => hangsUp(daemon, '/contexts/100/wait'))
-  await until('somebody waits', () => threadsOf(daemon.pid) > threads)
-  await settled(daemon)
-  t.equal(threadsOf(daemon.pid), threads + 1)
-  const last = waiters.pop()
-  for (const { hangUp } of waiters) hangUp()
-  await settled(daemon)
-  t.equal(threadsOf(daemon.pid), threads + 1, 'one waits still')
-  t.equal(interrupted(), 0)
+    const waiters = Array.from({ length: 20 }, () => hangsUp(daemon, '/contexts/100/wait'))
+    await until('somebody waits', () => threadsOf(daemon.pid) > threads)
+    await settled(daemon)
+    t.equal(threadsOf(daemon.pid), threads + 1)
+    const last = waiters.pop()
+    for (const { hangUp } of waiters) hangUp()
+    await settled(daemon)
+    t.equal(threadsOf(daemon.pid), threads + 1, 'one waits still')
+    t.equal(interrupted(), 0)
 
-  last?.hangUp()
-  await until('the thread is gone', () => threadsOf(daemon.pid) === threads)
-  await until('the call is over', async () => {
-    await settled(daemon) // the emulator sees at another call that this one was interrupted
-    return interrupted() === 1
-  })
-  t.equal((await daemon.get('/contexts/100')).status, 200)
+    last?.hangUp()
+    await until('the thread is gone', () => threadsOf(daemon.pid) === threads)
+    await until('the call is over', async () => {
+      await settled(daemon) // the emulator sees at another call that this one was interrupted
+      return interrupted() === 1
+    })
+    t.equal((await daemon.get('/contexts/100')).status, 200)
 
-  const again = waitOf(daemon, 100)
-  await until('it is waited for once more', () => threadsOf(daemon.pid) === threads + 1)
-  expect(204, await daemon.delete('/contexts/100'))
-  t.match(await again, { term_signal: 'SIGTERM' })
-  await until('the thread is gone', () => threadsOf(daemon.pid) === threads)
-  t.equal(interrupted(), 1)
-})
+    const again = waitOf(daemon, 100)
+    await until('it is waited for once more', () => threadsOf(daemon.pid) === threads + 1)
+    expect(204, await daemon.delete('/contexts/100'))
+    t.match(await again, { term_signal: 'SIGTERM' })
+    await until('the thread is gone', () => threadsOf(daemon.pid) === threads)
+    t.equal(interrupted(), 1)
+  }
+)
 
 /** A request on a connection of its own, which the client can end. */
 function hangsUp(daemon: TestDaemon, path: string): { hangUp: () => void } {

@@ -9,13 +9,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { cgroup2Mounts } from '../../daemon/drivers/namespaces/cgroup2-mounts.js'
 import { killAll, removeTree } from '../../daemon/drivers/namespaces/cgroups.js'
-import { emulatorPath } from './emulator.js'
+import { contextsInKernel, emulatorPath, endContext, hasVserver } from './emulator.js'
 import { allPids, holds } from './leftovers.js'
 import { until } from './poll.js'
 import { childrenOf, statusField } from './proc.js'
 
 /** Of a machine that is loaded or emulated. One that fails to start ends by itself. */
 const BOOT_TIMEOUT_MS = 120_000
+
+/** At once. Those that are not accepted yet are 128 at most before Linux 5.4 (net.core.somaxconn). */
+export const MOST_CONNECTIONS = 120
+
+/** The program that a Linux-VServer kernel runs for guests. */
+const HELPER_SYSCTL = '/proc/sys/kernel/vshelper'
 
 /** Longer than any answer takes that comes at all; a test that hangs says then what it has asked. */
 const ANSWER_TIMEOUT_MS = 300_000
@@ -50,8 +56,13 @@ export interface StartOptions {
   through?: string[]
   /** Options of the Node that runs the daemon. */
   nodeOptions?: string[]
-  /** Runs the daemon under the emulator of vserver(2), with these options of its own. Its contexts end with it. */
+  /**
+   * Runs the daemon under the emulator of vserver(2), with these options of its own, but where the kernel has the call. Its
+   * contexts end with it, or at the latest when it is cleaned up.
+   */
   emulator?: string[]
+  /** kernel.vshelper is TestDaemon.vshelper, a program that the test may put there. */
+  vshelper?: boolean
 }
 
 /** A cgroup directory of the test's own, or undefined where there is no cgroup2 mount. */
@@ -68,9 +79,15 @@ export class TestDaemon {
   stderr = ''
   readonly #options: StartOptions
   readonly #emulator: string[] | undefined
+  /** Contexts that were there before it. */
+  readonly #others: number[]
+  /** Where kernel.vshelper points, with the option. */
+  readonly vshelper: string
+  /** kernel.vshelper as it was. */
+  readonly #helperBefore: string | undefined
   #child: ChildProcess | undefined
   #pid = 0
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 200 })
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: MOST_CONNECTIONS })
 
   private constructor(
     readonly driver: string,
@@ -78,7 +95,18 @@ export class TestDaemon {
   ) {
     const { socket, auditLog, emulator, policy } = options
     this.#options = options
-    this.#emulator = emulator
+    const isOwnKernel = driver === 'vserver' && hasVserver()
+    this.vshelper = join(this.directory, 'vshelper')
+    if (options.vshelper && isOwnKernel) {
+      this.#helperBefore = readFileSync(HELPER_SYSCTL, 'utf8').trim()
+      writeFileSync(HELPER_SYSCTL, this.vshelper)
+      // An emulator may have one for the whole run, which its --vshelper names.
+      this.vshelper = readFileSync(HELPER_SYSCTL, 'utf8').trim()
+      rmSync(this.vshelper, { force: true })
+    }
+    const helper = options.vshelper && !isOwnKernel ? ['--vshelper', this.vshelper] : []
+    this.#emulator = isOwnKernel || emulator === undefined ? undefined : [...emulator, ...helper]
+    this.#others = isOwnKernel ? contextsInKernel() : []
     this.socket = socket ?? join(this.directory, 'run', 'contextd.sock')
     this.auditLog = auditLog ?? join(this.directory, 'audit.log')
     if (policy !== undefined) {
@@ -126,6 +154,12 @@ export class TestDaemon {
 
   get stateDir(): string {
     return join(this.directory, 'state')
+  }
+
+  /** Puts a program there: by default the one of the README. */
+  writeHelper(script = `exec ${process.execPath} ${mainPath} vshelper --state-dir ${this.stateDir} "$@"`): void {
+    writeFileSync(this.vshelper, `#!/bin/sh\n${script}\n`)
+    chmodSync(this.vshelper, 0o755)
   }
 
   /** Starts the daemon, again after stop(). */
@@ -188,6 +222,11 @@ export class TestDaemon {
   async cleanUp(): Promise<void> {
     await this.stop()
     this.#agent.destroy()
+    if (this.driver === 'vserver' && hasVserver()) await this.#endContexts()
+    if (this.#helperBefore !== undefined) {
+      writeFileSync(HELPER_SYSCTL, this.#helperBefore)
+      rmSync(this.vshelper, { force: true })
+    }
     if (this.cgroupRoot && existsSync(this.cgroupRoot)) {
       killAll(this.cgroupRoot)
       for (let tries = 0; ; tries++) {
@@ -206,6 +245,15 @@ export class TestDaemon {
       throw new Error(`left over: ${holders().join(' ')}`)
     })
     rmSync(this.directory, { recursive: true, force: true })
+  }
+
+  /** Of a kernel of its own nobody else ends them. */
+  async #endContexts(): Promise<void> {
+    const left = () => contextsInKernel().filter((xid) => !this.#others.includes(xid))
+    await until('its contexts are gone', () => {
+      for (const xid of left()) endContext(xid)
+      return left().length === 0
+    })
   }
 
   /** Sends a request and resolves with the whole answer. */

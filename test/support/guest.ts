@@ -1,8 +1,10 @@
 /** Contexts of a test, removed when it is over, and what runs in them. */
+import { readFileSync } from 'node:fs'
 import type { Process } from '../../daemon/drivers/driver.js'
 import type { Test } from 'tap'
 import type { Context } from '../../daemon/schemas/context.js'
 import { until } from './poll.js'
+import { descriptorsOf } from './proc.js'
 import type { Reply, TestDaemon } from './daemon.js'
 
 export interface Captured {
@@ -40,6 +42,23 @@ export class Guest {
   /** Runs a command by the shell to its end. */
   readonly shell = (script: string, more: object = {}) => this.capture(['/bin/sh', '-c', script], more)
 
+  /**
+   * A file of a process of this context, as /proc has it: where the host does not see it (Linux-VServer), by the guest's
+   * own, in which it has the same pid.
+   */
+  async procFile(pid: number, name: string): Promise<string> {
+    if (this.daemon.driver !== 'vserver') return readFileSync(`/proc/${pid}/${name}`, 'utf8')
+    const { exit_code, stdout, stderr } = await this.capture(['/bin/cat', `/proc/${pid}/${name}`])
+    if (exit_code !== 0) throw new Error(stderr)
+    return stdout
+  }
+
+  /** Numbers of the descriptors that a process of this context has. */
+  async descriptors(pid: number): Promise<string[]> {
+    if (this.daemon.driver !== 'vserver') return descriptorsOf(pid)
+    return (await this.shell(`ls /proc/${pid}/fd`)).stdout.split('\n').filter(Boolean)
+  }
+
   /** Starts a command and leaves it; returns its pid. */
   async start(argv: string[], more: object = {}): Promise<number> {
     return expect<{ pid: number }>(201, await this.daemon.post(`${this.path}/processes`, { argv, ...more })).pid
@@ -47,6 +66,11 @@ export class Guest {
 
   async processes(): Promise<Listed[]> {
     return expect<{ processes: Listed[] }>(200, await this.daemon.get(`${this.path}/processes`)).processes
+  }
+
+  /** This process of the context runs. */
+  async has(pid: number): Promise<boolean> {
+    return (await this.processes()).some((process) => process.pid === pid)
   }
 
   kill = (signal: string | number, pid = 0) => this.daemon.post(`${this.path}/kill`, { pid, signal })

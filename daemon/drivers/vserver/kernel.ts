@@ -39,12 +39,17 @@ const taggings: Record<number, string> = {
   7: 'TAGGED_OTHER'
 }
 
+const HIDDEN_PROC =
+  "this kernel (PROC_SECURE) hides most of /proc from guests, so that free, uptime and the like fail there: run util-vserver's vprocunhide at each boot (README)"
+
 export interface Kernel {
   /** For people. */
   about: string
   abi: Extract<BcapsAbi, 'seed' | 'vs2.3'>
   /** CLONE_* of the namespaces that a context gets of its own. */
   spaces: bigint
+  /** What guests lack because of how it was configured. */
+  warnings: readonly string[]
 }
 
 /** 0x00020308 is 2.3.8. */
@@ -63,10 +68,12 @@ export function configurationNames(word: number): string[] {
 export function probeKernel(): Kernel {
   if (vserver.callNumber < 0)
     throw new CallError('ENOSYS', 'vserver', `Linux-VServer has no system call on ${process.arch}`)
+  // These three answer whoever has CAP_CONTEXT; the fourth, who may do the rest.
   const [version, configuration, available] = answered(
-    () => [vserver.getVersion(), vserver.getVci(), vserver.getSpaceMask()] as const
+    () => [vserver.getVersion(), vserver.getVci(), vserver.getSpaceMask(), vserver.taskXid(0)] as const
   )
   const names = configurationNames(configuration)
+  const hidesProc = names.includes('PROC_SECURE')
   const missing = (CLONE_FS | CLONE_NEWNS | CLONE_NEWUTS) & ~available
   if (missing)
     throw new CallError(
@@ -77,7 +84,8 @@ export function probeKernel(): Kernel {
   return {
     about: `Linux-VServer ${formatVersion(version)} (${names.join(', ') || 'no options'}), Linux ${release()}`,
     abi: version >= VERSION_2_3 ? 'vs2.3' : 'seed',
-    spaces: (CLONE_FS | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC) & available
+    spaces: (CLONE_FS | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC) & available,
+    warnings: hidesProc ? [HIDDEN_PROC] : []
   }
 }
 
@@ -87,7 +95,10 @@ function answered<T>(call: () => T): T {
     return call()
   } catch (thrown) {
     const error = asCallError(thrown as Error, [])
-    if (!(error instanceof CallError && error.code === 'ENOSYS')) throw error
+    if (!(error instanceof CallError)) throw error
+    if (error.code === 'EPERM')
+      throw new CallError('EPERM', error.call, 'contextd lacks CAP_SYS_ADMIN: it needs root, outside any context')
+    if (error.code !== 'ENOSYS') throw error
     throw new CallError(
       'ENOSYS',
       'vserver',

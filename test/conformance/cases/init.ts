@@ -1,6 +1,7 @@
 /** A context's first process: `init` of POST /contexts, and `?wait`. */
+import type { Process } from '../../../daemon/drivers/driver.js'
 import { until } from '../../support/poll.js'
-import { contextOf, exitReport, init as withInit, isProblem, killReport, sleeper, type Cases } from '../support.js'
+import { bodyOf, exitReport, init as withInit, isProblem, killReport, sleeper, type Cases } from '../support.js'
 
 export const init: Cases = (test, api) => {
   const { daemon } = api
@@ -23,6 +24,14 @@ export const init: Cases = (test, api) => {
     t.same(flags.names, ['STATE_ADMIN', 'PERSISTENT'])
   })
 
+  if (api.isEnforced('flags', 'INFO_INIT'))
+    test('only an init of a distribution gets INFO_INIT without being asked for', async (t) => {
+      t.notOk((await (await api.running(t)).context()).flags.names.includes('INFO_INIT'))
+      const asked = await api.running(t, { flags: ['INFO_INIT'] })
+      const [process] = await asked.processes()
+      t.match(process, { nspid: 1, pid: await api.initpid(asked) }, 'it is PID 1 in there')
+    })
+
   const ends: [argv: string[], code: number][] = [
     [['true'], 0],
     [['false'], 1],
@@ -41,9 +50,12 @@ export const init: Cases = (test, api) => {
   test('?wait answers the signal that killed the init', async (t) => {
     const xid = await api.freeXid()
     const waiting = api.create(t, { xid, ...withInit(...sleeper) }, '?wait=60')
+    // Killed before its exec it would be one that could not be started.
     await until('the init runs', async () => {
-      const reply = await daemon.get(`/contexts/${xid}`)
-      return reply.status === 200 && contextOf(reply).initpid > 0
+      const reply = await daemon.get(`/contexts/${xid}/processes`)
+      return (
+        reply.status === 200 && bodyOf<{ processes: Process[] }>(reply).processes.some(({ comm }) => comm === 'sleep')
+      )
     })
     t.equal((await daemon.post(`/contexts/${xid}/kill`, { pid: 1, signal: 'SIGKILL' })).status, 204)
     t.match(await waiting, { status: 200, body: killReport(xid) })

@@ -2,7 +2,7 @@
 import { until } from '../../support/poll.js'
 import type { Context, ContextList } from '../../../daemon/schemas/context.js'
 import type { Static } from 'typebox'
-import { bodyOf, isProblem, sleeper, wordKinds, type Cases } from '../support.js'
+import { bodyOf, contextOf, isProblem, sleeper, wordKinds, type Cases } from '../support.js'
 
 type Page = Static<typeof ContextList>
 
@@ -65,6 +65,29 @@ export const reading: Cases = (test, api) => {
     t.equal(contexts.filter(({ name }) => name?.startsWith('län’ge-')).length, count)
     t.equal(Number(reply.headers['content-length']), Buffer.byteLength(reply.text))
     t.ok(Buffer.byteLength(reply.text) > 40_000)
+  })
+
+  test('a list has every context that lives from its beginning to its end, once, while others come and go', async (t) => {
+    const name = 'steady'
+    const steady = await Promise.all(Array.from({ length: 20 }, () => api.guest(t, { name })))
+    const wanted = steady.map(({ xid }) => xid).toSorted((a, b) => a - b)
+    let isOver = false
+    const comeAndGo = async () => {
+      while (!isOver) {
+        const { xid } = contextOf(await daemon.post('/contexts', {}))
+        await daemon.delete(`/contexts/${xid}?grace=0`)
+      }
+    }
+    const others = Promise.all([0, 1, 2].map(comeAndGo))
+    for (let round = 0; round < 50; round++) {
+      const { contexts } = await list('')
+      const xids = contexts.map(({ xid }) => xid)
+      const seen = xids.filter((xid) => wanted.includes(xid))
+      if (seen.join() !== wanted.join() || new Set(xids).size !== xids.length)
+        t.fail(`${xids.join()} in round ${round}`)
+    }
+    isOver = true
+    await others
   })
 
   test('info is the xid and the initpid, 0 where there is no init', async (t) => {

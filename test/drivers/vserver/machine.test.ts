@@ -5,12 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { emulatorPath } from '../../support/emulator.js'
-import { needsRoot } from '../../support/proc.js'
+import { emulatorPath, needsEmulator } from '../../support/emulator.js'
 
 const sources = fileURLToPath(new URL('../../../../native/vserver/', import.meta.url))
 
-void t.test('without a number every command is ENOSYS and no system call is made', needsRoot(), async (t) => {
+void t.test('without a number every command is ENOSYS and no system call is made', needsEmulator(), async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'contextd-test-'))
   t.teardown(() => {
     rmSync(folder, { recursive: true })
