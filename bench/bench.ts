@@ -19,8 +19,8 @@ export type Measure = (bench: Bench) => Promise<Section>
 /** Programs in C that the Makefile puts here. */
 const program = (name: string) => fileURLToPath(new URL(`../../build/bench/${name}`, import.meta.url))
 
-/** A static program that ends at once. */
-export const truePath = program('true')
+/** A static program that ends at once. Guests may have no way to it here: Peers has a copy. */
+export const trueBuilt = program('true')
 
 /** Sends the same request again and again, one at a time; microseconds of each. By floor.c, as peers are timed. */
 export const asks = ({ daemon, stop }: Bench, turns: number, method: 'GET' | 'POST', path: string, body?: object) =>

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import type { Context } from '../daemon/schemas/context.js'
 import { expect } from '../test/support/guest.js'
-import { asks, floor, truePath, type Measure } from './bench.js'
+import { asks, floor, type Measure } from './bench.js'
 import { Peers } from './peers.js'
 import { atMost, times, type Row } from './report.js'
 import { median, ratios } from './stats.js'
@@ -21,12 +21,13 @@ export const exec: Measure = async (bench) => {
   const { initpid } = expect<Context>(201, await daemon.post('/contexts', { xid: running, init }))
   expect(201, await daemon.post('/contexts', { xid: empty }))
   const cgroup = join(daemon.cgroupRoot ?? '', 'contexts', String(running))
-  const body = { argv: [truePath], capture: true }
   const inRunning: number[][] = []
   const inEmpty: number[][] = []
   const floors: number[][] = []
   const runcs: number[][] = []
   const peers = new Peers()
+  const { truePath } = peers
+  const body = { argv: [truePath], capture: true }
   try {
     const runc = peers.runcExec()
     if (!runc) progress('exec: not installed: runc')

@@ -1,7 +1,7 @@
 /** (b) One whole life of a context that runs a static `true`, against the kernel's own price and other tools. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { asks, floor, truePath, type Measure } from './bench.js'
+import { asks, floor, type Measure } from './bench.js'
 import { Peers } from './peers.js'
 import { atMost, times, type Row } from './report.js'
 import { median, ratios } from './stats.js'
@@ -24,8 +24,9 @@ export const life: Measure = async (bench) => {
   const { daemon, rounds, stop, progress } = bench
   const cgroup = join(daemon.cgroupRoot ?? '', 'floor')
   mkdirSync(cgroup)
-  const body = { init: { argv: [truePath] } }
   const peers = new Peers()
+  const { truePath } = peers
+  const body = { init: { argv: [truePath] } }
   const tools: Peer[] = [
     { name: 'unshare', command: ['unshare', '-fpmuiC', '--mount-proc', truePath], turns: TURNS },
     { name: 'bwrap', command: peers.bwrap(), turns: TURNS, budget: 1 },

@@ -1,16 +1,17 @@
 /** Container tools that contextd is measured against, where they are installed. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { truePath } from './bench.js'
+import { trueBuilt } from './bench.js'
 
 const isInstalled = (program: string) => spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0
 
 /** A root directory with the measured program alone, and an OCI bundle around it. */
 export class Peers {
-  readonly #directory = mkdtempSync(join(tmpdir(), 'contextd-bench-'))
+  readonly #directory = mkdtempSync('/var/tmp/contextd-bench-') // a guest has a /tmp of its own
   readonly #root = join(this.#directory, 'rootfs')
+  /** The measured program, where guests see it too, wherever the checkout is. */
+  readonly truePath = join(this.#root, 'true')
   readonly #running = `contextd-bench-${process.pid}`
   readonly #hasRunc = isInstalled('runc')
   readonly #hasBwrap = isInstalled('bwrap')
@@ -18,7 +19,8 @@ export class Peers {
 
   constructor() {
     mkdirSync(this.#root)
-    copyFileSync(truePath, join(this.#root, 'true'))
+    chmodSync(this.#directory, 0o755)
+    copyFileSync(trueBuilt, this.truePath)
   }
 
   /** Command line of one whole life of `true`; undefined where there is no bwrap. */

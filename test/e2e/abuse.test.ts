@@ -34,7 +34,7 @@ async function open(t: Test, { socket }: TestDaemon): Promise<Socket> {
 /** Served, and with no more memory and descriptors than before, once the abuse is over. */
 async function isAsBefore(t: Test, daemon: TestDaemon, before: { rss: number; descriptors: number }): Promise<void> {
   expect(200, await daemon.get('/contexts/100'))
-  await until('its descriptors are closed', () => descriptorsOf(daemon.pid).length <= before.descriptors + 2, 30_000)
+  await until('its descriptors are closed', () => descriptorsOf(daemon.pid).length <= before.descriptors + 2)
   // V8 gives memory back when it collects, which takes requests.
   await until(
     'its memory comes back',

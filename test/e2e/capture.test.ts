@@ -1,5 +1,5 @@
 /** Captured processes: output, input, limits and time. */
-import { guestOf } from '../support/guest.js'
+import { guestOf, shortLife } from '../support/guest.js'
 import { matches } from '../support/matches.js'
 import { until } from '../support/poll.js'
 import { isIdle } from '../support/proc.js'
@@ -88,14 +88,14 @@ onRealDrivers((test, daemon) => {
 
   test('the timeout kills the process and its group, and what it wrote so far comes back', async (t) => {
     const guest = await guestOf(t, daemon)
-    const result = await guest.shell('echo begun; sleep 1000 & sleep 1001', { timeout: 2 })
+    const result = await guest.shell('echo begun; sleep 1000 & sleep 1001', shortLife)
     matches(t, result, { stdout: 'begun\n', timed_out: true, term_signal: 'SIGKILL', exit_code: null })
     await guest.isEmpty()
   })
 
   test('the timeout also ends a process that is not captured', async (t) => {
     const guest = await guestOf(t, daemon)
-    await guest.start(['/bin/sleep', '1000'], { timeout: 0.2 })
+    await guest.start(['/bin/sleep', '1000'], shortLife)
     await guest.isEmpty()
   })
 
@@ -111,7 +111,7 @@ onRealDrivers((test, daemon) => {
   ] as const) {
     test(`the timeout ends a process that ${what}`, async (t) => {
       const guest = await guestOf(t, daemon, sleeping)
-      const result = await guest.capture(['perl', '-e', script], { timeout: 2 })
+      const result = await guest.capture(['perl', '-e', script], shortLife)
       t.match(result, { stdout: 'done\n', timed_out: true, term_signal: 'SIGKILL' })
     })
   }

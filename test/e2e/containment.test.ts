@@ -171,14 +171,8 @@ onRealDrivers((test, daemon, driver) => {
     const bomb = '{ ulimit -p 2000 || ulimit -u 2000 || exit; } 2>/dev/null; b() { b | b & }; b; b; sleep 1000'
     await guest.start(['/bin/sh', '-c', bomb], { user: { uid: 61234 } })
     await until('the bomb has gone off', () => pidsInCgroup(here).length > 1100, 60_000)
-    const begun = performance.now()
     t.equal((await guest.kill('SIGKILL')).status, 204)
-    await until(
-      'all are gone',
-      () => !isPopulated(join(daemon.cgroupRoot ?? '', 'contexts', String(guest.xid))),
-      20_000
-    )
-    t.comment(`all are gone after ${Math.round(performance.now() - begun)} ms`)
+    await until('all are gone', () => !isPopulated(join(daemon.cgroupRoot ?? '', 'contexts', String(guest.xid))))
   })
 
   test('nothing of a joining process is open to a guest that looks at each new one', async (t) => {

@@ -5,7 +5,7 @@ import { chmodSync, existsSync, linkSync, mkdtempSync, rmSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { TestDaemon } from '../support/daemon.js'
-import { guestOf, type Guest } from '../support/guest.js'
+import { guestOf, type Guest, shortLife } from '../support/guest.js'
 import { matches } from '../support/matches.js'
 import { FILE_LIMIT_MS, until } from '../support/poll.js'
 import { isAlive, needsRoot, pidsInCgroup } from '../support/proc.js'
@@ -76,7 +76,7 @@ onRealDrivers((test, daemon, driver) => {
 
   test('output without end is read to the limit and no further', async (t) => {
     const guest = await guestOf(t, daemon, { init })
-    const result = await guest.capture(['cat', '/dev/zero'], { timeout: 1 })
+    const result = await guest.capture(['cat', '/dev/zero'], shortLife)
     t.match(result, { timed_out: true, truncated: true })
     t.ok(result.stdout.length <= 1 << 20)
   })

@@ -1,6 +1,6 @@
 /** Launchers that take another order of their context, as the host sees them. */
 import t, { type Test } from 'tap'
-import { guestOf, type Guest } from '../support/guest.js'
+import { guestOf, shortLife, type Guest } from '../support/guest.js'
 import { TestDaemon } from '../support/daemon.js'
 import { until } from '../support/poll.js'
 import { isAlive, needsRoot, statusField } from '../support/proc.js'
@@ -110,7 +110,7 @@ void t.test('one that has started a process with much output is not kept', needs
 void t.test('a timeout and a failed start leave no launcher that misleads the next', needsRoot(), async (t) => {
   const guest = await guestOf(t, daemon, sleeping)
   for (let round = 0; round < 3; round++) {
-    t.match(await guest.capture(['/bin/sleep', '1000'], { timeout: 0.1 }), { timed_out: true, stdout: '' })
+    t.match(await guest.capture(['/bin/sleep', '1000'], shortLife), { timed_out: true, stdout: '' })
     t.match(await daemon.post(`${guest.path}/processes`, { argv: ['/nowhere'], capture: true }), {
       body: { call: 'execve', errno: 'ENOENT' }
     })

@@ -168,10 +168,12 @@ void t.test('the report and the log of a dead context outlive its daemon', needs
 void t.test('a capture whose daemon dies ends by itself', needsRoot(), async (t) => {
   const daemon = await started(t)
   const guest = await guestOf(t, daemon)
-  const lost = guest.shell('sleep 5; echo late').catch(() => 'hung up')
+  await guest.shell('mkfifo /tmp/go')
+  const lost = guest.shell('read word </tmp/go; echo late').catch(() => 'hung up')
   await until('it runs', async () => (await guest.processes()).length > 0)
   await restart(daemon, 'SIGKILL')
   t.equal(await lost, 'hung up')
+  await guest.shell('echo >/tmp/go')
   await guest.isEmpty()
 })
 

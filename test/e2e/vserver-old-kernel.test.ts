@@ -8,7 +8,7 @@ import type { Context } from '../../daemon/schemas/context.js'
 import { run } from '../support/command.js'
 import { TestDaemon } from '../support/daemon.js'
 import { emulatorPath, hasVserver } from '../support/emulator.js'
-import { expect, guestOf } from '../support/guest.js'
+import { expect, guestOf, shortLife } from '../support/guest.js'
 import { matches } from '../support/matches.js'
 import { until } from '../support/poll.js'
 import { isIdle, needsRoot } from '../support/proc.js'
@@ -137,12 +137,12 @@ void t.test('the timeout ends the whole process group, and nobody else', needsRo
   const guest = await guestOf(t, daemon, { init: { argv: sleep } })
   const { initpid } = await guest.context()
   const script = 'echo begun; sleep 1000 & sh -c "sleep 1000; :" & sleep 1000'
-  const result = await guest.shell(script, { timeout: 2 })
+  const result = await guest.shell(script, shortLife)
   matches(t, result, { stdout: 'begun\n', timed_out: true, term_signal: 'SIGKILL', exit_code: null })
   await until('only the init is left', async () => (await guest.processes()).length === 1)
   matches(t, await guest.processes(), [{ pid: initpid }])
 
-  await guest.start(['/bin/sh', '-c', script], { timeout: 0.5 })
+  await guest.start(['/bin/sh', '-c', script], shortLife)
   await until('only the init is left', async () => (await guest.processes()).length === 1)
   matches(t, await guest.processes(), [{ pid: initpid }])
   t.match(await guest.shell('echo in time', { timeout: 60 }), { stdout: 'in time\n', timed_out: false, exit_code: 0 })

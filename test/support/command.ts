@@ -12,6 +12,8 @@ export interface Finished {
 export interface RunOptions {
   env?: NodeJS.ProcessEnv
   cwd?: string
+  /** Milliseconds; it is killed then. */
+  timeout?: number
 }
 
 export function run(file: string, args: string[], options: RunOptions = {}): Promise<Finished> {
@@ -19,7 +21,7 @@ export function run(file: string, args: string[], options: RunOptions = {}): Pro
     const child = execFile(
       file,
       args,
-      { ...options, maxBuffer: 64 << 20, timeout: 300_000 },
+      { timeout: 300_000, ...options, maxBuffer: 64 << 20 },
       (_error, stdout, stderr) => {
         resolve({ code: child.exitCode, stdout, stderr })
       }

@@ -19,6 +19,9 @@ export interface Captured {
 
 export type Listed = Process
 
+/** For tests of the timeout of a process: by then it has started and written what it writes first, be the machine loaded. */
+export const shortLife = { timeout: 2 }
+
 export class Guest {
   constructor(
     readonly daemon: TestDaemon,

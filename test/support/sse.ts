@@ -64,8 +64,8 @@ export class EventReader {
   }
 
   /** Waits until there are so many. */
-  async has(count: number, timeoutMs = 30_000): Promise<ServerEvent[]> {
-    await until(`${count} events`, () => this.events.length >= count, timeoutMs)
+  async has(count: number): Promise<ServerEvent[]> {
+    await until(`${count} events`, () => this.events.length >= count)
     return this.events
   }
 }

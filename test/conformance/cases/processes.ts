@@ -1,4 +1,5 @@
 /** vx_migrate and vx_task_xid: processes of a context. */
+import { shortLife } from '../../support/guest.js'
 import { until } from '../../support/poll.js'
 import { isProblem, sleeper, type Cases } from '../support.js'
 import { matches } from '../../support/matches.js'
@@ -81,7 +82,7 @@ export const processes: Cases = (test, api) => {
   if (api.isSupported('process', 'timeout')) {
     test('a captured process gets SIGKILL at its timeout, and the answer says so', async (t) => {
       const guest = await api.guest(t)
-      const late = await guest.capture(sleeper, { timeout: 0.1 })
+      const late = await guest.capture(sleeper, shortLife)
       matches(t, late, { exit_code: null, term_signal: 'SIGKILL', timed_out: true })
       t.match(await guest.capture(['true'], { timeout: 60 }), { exit_code: 0, timed_out: false }, 'in time')
       await guest.isEmpty()
@@ -89,7 +90,7 @@ export const processes: Cases = (test, api) => {
 
     test('a process that nobody listens to gets SIGKILL at its timeout too', async (t) => {
       const guest = await api.guest(t)
-      await guest.start(sleeper, { timeout: 0.1 })
+      await guest.start(sleeper, shortLife)
       await guest.isEmpty()
     })
   }
