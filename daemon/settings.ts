@@ -94,7 +94,7 @@ export const settings = {
     placeholder: 'BYTES',
     help: 'of one file of a context, such as 512K or 10M',
     fallback: '10M',
-    // A file has room for what a launcher writes at once: native/launcher/spec.h.
+    // A file has room for what a launcher writes at once: native/launcher/protocol/spec.h.
     range: [65_536, 2 ** 31 - 1]
   },
   logFiles: {

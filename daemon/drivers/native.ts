@@ -28,7 +28,7 @@ export interface ForkCounterFiles {
   counters: number
 }
 
-/** Of a frame that a launcher sends: Frame of native/launcher/report.h. */
+/** Of a frame that a launcher sends: Frame of native/launcher/protocol/report.h. */
 export type FrameType = 'S' | 'E' | 'X' | 'A' | 'N' | 'O' | 'R'
 
 /** A wait_exit under way in a thread of its own. */
@@ -79,7 +79,7 @@ interface Addon {
   prepareLauncher(path: string): LauncherFiles
   /** `forks` and `forksMap` go on to every launcher; -1: nothing counts forks. */
   startZygote(program: number, devNull: number, forks: number, forksMap: number): Zygote
-  /** By the first letter of its kind (Kind of native/launcher/spec.h). No order that it is given may ask for more than `bcaps`. */
+  /** By the first letter of its kind (Kind of native/launcher/protocol/spec.h). No order that it is given may ask for more than `bcaps`. */
   forkLauncher(zygote: number, kind: string, bcaps: bigint): number
   sendOrder(socket: number, order: Buffer, cgroup: number, pid1: number, log: number): void
   /**
@@ -184,5 +184,5 @@ export const native = Object.fromEntries(
     .map(([name, call]) => [name, rethrown(call as () => unknown)])
 ) as unknown as Addon
 
-/** As the addon has them, for hot reads: their errors are for asCallError. `protocol` is native/launcher/spec.h's. */
+/** As the addon has them, for hot reads: their errors are for asCallError. `protocol` is native/launcher/protocol/spec.h's. */
 export const { vserver, protocol } = addon

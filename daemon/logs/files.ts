@@ -1,4 +1,4 @@
-/** Logs in files of a directory, written by launchers: native/launcher/log_file.cc. */
+/** Logs in files of a directory, written by launchers: native/launcher/log/file.cc. */
 import { closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, unlinkSync } from 'node:fs'
 import { open, readdir, readFile, stat, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'

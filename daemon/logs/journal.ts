@@ -1,4 +1,4 @@
-/** Logs in the journal of the host, written by launchers: native/launcher/log_journal.cc. */
+/** Logs in the journal of the host, written by launchers: native/launcher/log/journal.cc. */
 import { closeSync, constants, openSync, readFileSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { Refusal } from '../contexts/refusal.js'

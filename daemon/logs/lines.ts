@@ -7,7 +7,7 @@ const STREAM_AT = TIME_SIZE + 1
 const STREAM_SIZE = 'stdout'.length
 const NEWLINE = 10
 
-/** Larger than any line (native/launcher/log_sink.h). */
+/** Larger than any line (native/launcher/log/sink.h). */
 export const CHUNK = 65_536
 
 /** As it stands in a log. */

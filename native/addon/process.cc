@@ -1,5 +1,5 @@
 // Launcher, signals, CPU time, UTS names.
-#include "../launcher/spec.h"
+#include "../launcher/protocol/spec.h"
 #include "../namespaces/shims.h"
 #include "../namespaces/signal.h"
 #include "../namespaces/spawn.h"

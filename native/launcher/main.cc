@@ -17,20 +17,20 @@
 #include <cstring>
 #include <initializer_list>
 
-#include "become.h"
-#include "door.h"
-#include "join.h"
-#include "log.h"
-#include "mounts.h"
-#include "oom.h"
-#include "report.h"
-#include "seccomp.h"
-#include "shim.h"
-#include "spawn.h"
-#include "spec.h"
-#include "vserver_create.h"
-#include "vserver_enter.h"
-#include "vserver_list.h"
+#include "children/oom.h"
+#include "log/log.h"
+#include "mounts/mounts.h"
+#include "namespaces/join.h"
+#include "namespaces/shim.h"
+#include "process/become.h"
+#include "process/seccomp.h"
+#include "process/spawn.h"
+#include "protocol/door.h"
+#include "protocol/report.h"
+#include "protocol/spec.h"
+#include "vserver/create.h"
+#include "vserver/enter.h"
+#include "vserver/list.h"
 
 namespace {
 

@@ -1,10 +1,10 @@
-// What comes from a launcher, frame by frame (native/launcher/report.h).
+// What comes from a launcher, frame by frame (native/launcher/protocol/report.h).
 #pragma once
 #include <cstddef>
 #include <string>
 #include <string_view>
 
-#include "../launcher/report.h"
+#include "../launcher/protocol/report.h"
 
 class FrameReader {
  public:

@@ -9,8 +9,8 @@
 #include <cstring>
 
 #include "../fd.h"
-#include "../launcher/spec.h"
-#include "../launcher/syscalls.h"
+#include "../launcher/protocol/spec.h"
+#include "../syscalls.h"
 
 namespace {
 

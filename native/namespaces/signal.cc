@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "../fd.h"
-#include "../launcher/syscalls.h"
+#include "../syscalls.h"
 
 namespace {
 

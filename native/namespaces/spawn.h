@@ -4,7 +4,7 @@
 #include <initializer_list>
 #include <string>
 
-#include "../launcher/spec.h"
+#include "../launcher/protocol/spec.h"
 #include "../result.h"
 
 // What launchers are started with, made once.
@@ -27,7 +27,7 @@ Result start_zygote(const LauncherFiles& files, int forks, int forks_map, int* s
 Result fork_launcher(int zygote, Wanted wanted);
 
 // Sends an order, whole or not at all (EMSGSIZE), with those descriptors that are not -1, in the order of order_fds
-// (native/launcher/spec.h); its header says which.
+// (native/launcher/protocol/spec.h); its header says which.
 Result send_order(int socket, const void* data, size_t size, std::initializer_list<int> descriptors);
 
 // waitpid(2) without waiting. Value 1: reaped (or not our child); 0: still running.

@@ -15,7 +15,7 @@ import { guestRoot } from '../support/root.js'
 
 const { EPERM, ENOSYS } = constants.errno
 const source = fileURLToPath(new URL('../../../test/e2e/escape.cc', import.meta.url))
-const filter = fileURLToPath(new URL('../../../native/launcher/seccomp.cc', import.meta.url))
+const filter = fileURLToPath(new URL('../../../native/launcher/process/seccomp.cc', import.meta.url))
 const init = { argv: ['/bin/sleep', '1000'] }
 const perl = '/usr/bin/perl'
 const tools = ['/bin/sh', '/bin/sleep', '/bin/cat', '/bin/ls']

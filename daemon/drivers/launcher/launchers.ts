@@ -8,7 +8,7 @@ import { encode, type LauncherSpec, type LogTarget, type Order } from './order.j
 import type { Pid1 } from './report.js'
 import { endZygote } from './zygote.js'
 
-/** What a launcher gets ready for before it has its order: Kind of native/launcher/spec.h. */
+/** What a launcher gets ready for before it has its order: Kind of native/launcher/protocol/spec.h. */
 export type Kind = 'shim' | 'join' | 'plain'
 
 const kinds: Record<LauncherSpec['mode'], Kind> = {

@@ -1,4 +1,4 @@
-/** What a launcher is told to become: native/launcher/spec.h. */
+/** What a launcher is told to become: native/launcher/protocol/spec.h. */
 import { endianness } from 'node:os'
 import type { ProcessSpec } from '../driver.js'
 import { protocol } from '../native.js'
@@ -34,13 +34,13 @@ export interface LauncherSpec {
   startDelayMs?: number | undefined
 }
 
-/** Where launchers write logs: LOG_FD of native/launcher/spec.h, and the fields that go with it. */
+/** Where launchers write logs: LOG_FD of native/launcher/protocol/spec.h, and the fields that go with it. */
 export interface LogTarget {
   fd: number
   fieldsOf: (log: { xid: number; incarnation: bigint }) => Record<string, string | number>
 }
 
-/** Descriptors that go with an order, -1 for none: order_fds of native/launcher/spec.h. */
+/** Descriptors that go with an order, -1 for none: order_fds of native/launcher/protocol/spec.h. */
 export interface Descriptors {
   cgroup: number
   pid1: number
@@ -59,7 +59,7 @@ const isLittle = endianness() === 'LE'
 const writeU32 = (data: Buffer, value: number, at: number) =>
   isLittle ? data.writeUInt32LE(value, at) : data.writeUInt32BE(value, at)
 
-/** SpecHeader and "key=value\0" fields, then stdin: native/launcher/spec.h. */
+/** SpecHeader and "key=value\0" fields, then stdin: native/launcher/protocol/spec.h. */
 export function encode(spec: LauncherSpec, log: Record<string, string | number>, descriptors: Descriptors): Buffer {
   let text = `mode=${spec.mode}\0`
   const add = (key: string, value: string | number | null | undefined) => {

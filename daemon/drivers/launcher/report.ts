@@ -1,4 +1,4 @@
-/** What launchers report: native/launcher/report.h. */
+/** What launchers report: native/launcher/protocol/report.h. */
 
 /** How a process has ended. */
 export interface End {
@@ -13,7 +13,7 @@ export interface Exit extends End {
   truncated: boolean
 }
 
-/** As native/launcher/oom.h has it, in frames and attributes. */
+/** As native/launcher/children/oom.h has it, in frames and attributes. */
 export function parseEnd(status: string, oom = ''): End {
   return { status: Number(status), oomKilled: oom === '1' ? true : oom === '0' ? false : null }
 }

@@ -14,7 +14,7 @@ import { applyLimits } from './limits.js'
 import { removeDirectory, type Lives } from './lives.js'
 import { reachShim } from './shims.js'
 
-/** How long an order that an earlier daemon gave may take: exec_limit_ms of native/launcher/report.h, and some more. */
+/** How long an order that an earlier daemon gave may take: exec_limit_ms of native/launcher/protocol/report.h, and some more. */
 const ORDER_TIMEOUT_MS = 35_000
 /** Between two shims that are reached: requests that waited for the daemon come first. */
 const REACH_PACE_MS = 1

@@ -190,7 +190,7 @@ export class Context {
   /** PID 1 has ended like this: the context's own end. */
   endedBy(end: End): void {
     this.lastEnd = end
-    // PID 1 of a namespace dies of these signals by reboot(2) only: native/launcher/shim.cc.
+    // PID 1 of a namespace dies of these signals by reboot(2) only: native/launcher/namespaces/shim.cc.
     this.rebootCmd = signalToRebootCmd.get(end.status & 0x7f) ?? 0
   }
 

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { flags } from '../../vocabulary/flags.js'
 import type { Controller, MissingControllers } from './controllers.js'
 
-/** Where it is mounted; native/launcher/mounts.cc has it too. */
+/** Where it is mounted; native/launcher/mounts/mounts.cc has it too. */
 const MOUNT = '/var/lib/lxcfs'
 /** One that does not answer in this time is dead. */
 const ANSWER_TIMEOUT_MS = 1000

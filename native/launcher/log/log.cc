@@ -1,0 +1,135 @@
+#include "log.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+#include <cerrno>
+#include <cstring>
+#include <initializer_list>
+
+#include "../protocol/report.h"
+#include "sink.h"
+
+namespace {
+
+// A prompt is a line without an end, so it cannot be held for ever.
+constexpr long patience_ms = 500;
+
+// Not on the stack: pages that are never written to take no memory, and can be given back.
+alignas(4096) char lines[2][longest_log_line];
+
+LogSink* sink = nullptr;
+
+}  // namespace
+
+Log::Log(const Spec& spec, Pipes* pipes) {
+  if (spec.capture) return;
+  if (spec.log) sink = spec.log_journal ? log_journal(spec) : log_file(spec);
+  if (!sink) {
+    close_all(pipes);
+    return;
+  }
+  fds_[0] = pipes->out[0];
+  fds_[1] = pipes->err[0];
+  if (spec.uid != 0)
+    for (int fd : {pipes->out[1], pipes->err[1]})
+      if (fchown(fd, spec.uid, spec.gid) < 0) break;  // what is lost is a way to open it, not the output
+}
+
+void Log::write_held(int stream, bool is_whole) {
+  if (held_[stream] == 0) return;
+  LogLine line{{}, stream, is_whole, lines[stream], held_[stream]};
+  clock_gettime(CLOCK_REALTIME, &line.time);
+  sink->add(line);
+  held_[stream] = 0;
+}
+
+// Adds the whole lines among what is held, of which `fresh` bytes are new.
+void Log::split(int stream, size_t fresh) {
+  char* start = lines[stream];
+  char* look = start + held_[stream];
+  char* end = look + fresh;
+  LogLine line{{}, stream, true, nullptr, 0};
+  clock_gettime(CLOCK_REALTIME, &line.time);
+  for (char* newline; (newline = static_cast<char*>(memchr(look, '\n', static_cast<size_t>(end - look))));) {
+    line.text = start;
+    line.size = static_cast<size_t>(newline - start);
+    sink->add(line);
+    start = look = newline + 1;
+  }
+  held_[stream] = static_cast<size_t>(end - start);
+  memmove(lines[stream], start, held_[stream]);
+  if (held_[stream] == longest_log_line) write_held(stream, false);
+}
+
+// False when there is nothing to read now.
+bool Log::read_some(int stream) {
+  if (fds_[stream] < 0) return false;
+  size_t held = held_[stream];
+  is_used_ = true;
+  ssize_t n = read(fds_[stream], lines[stream] + held, longest_log_line - held);
+  if (n < 0) return errno == EINTR;
+  if (n == 0) {
+    close(fds_[stream]);
+    fds_[stream] = -1;
+    write_held(stream, true);
+    return false;
+  }
+  split(stream, static_cast<size_t>(n));
+  if (held_[stream] > 0 && overdue_ == 0) overdue_ = now_ms() + patience_ms;
+  return true;
+}
+
+// Most contexts are silent most of the time, and there are many of them.
+void Log::rest() {
+  if (!is_used_ || holds_some()) return;
+  madvise(lines, sizeof lines, MADV_DONTNEED);
+  sink->rest();
+  is_used_ = false;
+}
+
+int Log::poll(pollfd* fds, nfds_t count, int timeout_ms) {
+  if (!is_open()) return ::poll(fds, count, timeout_ms);
+  constexpr long rest_ms = 1000;
+  pollfd all[most_polled + 2];
+  for (nfds_t i = 0; i < count; i++) all[i] = fds[i];
+  for (int stream = 0; stream < 2; stream++) all[count + static_cast<nfds_t>(stream)] = {fds_[stream], POLLIN, 0};
+  long patience = !is_used_ ? -1 : holds_some() ? overdue_ - now_ms() : rest_ms;
+  if (is_used_ && patience < 0) patience = 0;
+  bool is_mine = patience >= 0 && (timeout_ms < 0 || patience < timeout_ms);
+  int n = ::poll(all, count + 2, is_mine ? static_cast<int>(patience) : timeout_ms);
+  if (n < 0) return n;
+  for (nfds_t i = 0; i < count; i++) fds[i] = all[i];
+  bool came = false;
+  for (int stream = 0; stream < 2; stream++) {
+    if (!all[count + static_cast<nfds_t>(stream)].revents) continue;
+    read_some(stream);
+    came = true;
+    n--;
+  }
+  if (holds_some() && now_ms() >= overdue_) {
+    for (int stream = 0; stream < 2; stream++) write_held(stream, false);
+    came = true;
+  }
+  if (!holds_some()) overdue_ = 0;
+  if (came)
+    sink->flush();
+  else if (n == 0)
+    rest();
+  return n;
+}
+
+void Log::drain() {
+  if (!sink) return;
+  // Whoever holds a pipe still may write to it for ever, so no more than it can hold at most (fs.pipe-max-size).
+  constexpr int most_reads = (1 << 20) / static_cast<int>(longest_log_line) + 1;
+  for (int stream = 0; stream < 2; stream++) {
+    for (int i = 0; i < most_reads && read_some(stream); i++) sink->flush();
+    write_held(stream, false);
+  }
+  overdue_ = 0;
+  sink->flush();
+}
+
+void Log::see_through() {
+  while (is_open()) poll(nullptr, 0, -1);
+}

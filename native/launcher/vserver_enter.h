@@ -1,7 +1,0 @@
-// A process of a Linux-VServer context.
-#pragma once
-#include "log.h"
-#include "spec.h"
-
-// Mode vs_enter. Does not return before the process has ended.
-int run_vserver_enter(const Spec& spec, Pipes pipes);
