@@ -5,6 +5,7 @@
  * Reads of words and names answer at once, because hot GETs call them; the rest may take its time.
  */
 import type { Death } from './past-deaths.js'
+import type { RlimitName } from '../vocabulary/rlimits.js'
 import type { UnameField } from '../vocabulary/uname.js'
 import type { Limits } from '../vocabulary/limits.js'
 import type { BcapsAbi } from '../vocabulary/bcaps.js'
@@ -20,9 +21,29 @@ export interface ProcessSpec {
   env: Record<string, string>
   /** Absolute, inside the guest. */
   cwd: string
-  uid: number
-  gid: number
-  groups: number[]
+  /** Undefined: uid and gid 0, no other groups, and nothing is looked up. */
+  user?: ProcessUser
+  /** Default 022. */
+  umask?: number
+  rlimits?: ResourceLimit[]
+}
+
+/** Whose process it is. What is left out comes from the guest's passwd and group, and so do HOME, USER, LOGNAME and SHELL. */
+export interface ProcessUser {
+  /** One of the two. */
+  name?: string
+  uid?: number
+  /** At most one of the two. */
+  group?: string
+  gid?: number
+  groups?: number[]
+}
+
+export interface ResourceLimit {
+  name: RlimitName
+  /** UNLIMITED at most. */
+  soft: bigint
+  hard: bigint
 }
 
 export interface CreateData {
@@ -147,7 +168,10 @@ export interface Driver {
    * leaves is cleared away at the next start.
    */
   settle(xid: number): void
-  /** ESRCH; EACCES: private or not administrable; EFAULT: shutting down; any errno of the exec. */
+  /**
+   * ESRCH; EACCES: private or not administrable; EFAULT: shutting down; ENOENT of getpwnam and getgrnam: the guest has no
+   * such user or group; any errno of the exec.
+   */
   vx_migrate(xid: number, data: MigrateData): Promise<Migrated>
   /** ESRCH. pid 0 is the caller. */
   vx_task_xid(pid: number): number

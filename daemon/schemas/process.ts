@@ -1,15 +1,40 @@
 import Type, { type Static } from 'typebox'
+import { rlimitNames, type RlimitName } from '../vocabulary/rlimits.js'
 import { AbsolutePath, nullable, Seconds, strict, Text, Timestamp, XID } from './common.js'
 
 const Id = Type.Integer({ minimum: 0, maximum: 4_294_967_294 })
 
-export const User = strict(
-  {
-    uid: Id,
-    gid: Type.Optional(Id),
-    groups: Type.Optional(Type.Array(Id, { maxItems: 64, description: 'Supplementary groups; default none.' }))
-  },
-  { description: 'Numeric ids inside the guest. Default 0; gid defaults to uid.' }
+/** useradd(8) makes none that are longer. */
+const accountName = '[^:,/\\u0000-\\u001f]{1,32}'
+
+const Ids = strict({
+  uid: Id,
+  gid: Type.Optional(Id),
+  groups: Type.Optional(
+    Type.Array(Id, {
+      maxItems: 64,
+      description: "Supplementary groups. Without it those of the guest's /etc/group, or with gid none."
+    })
+  )
+})
+export type Ids = Static<typeof Ids>
+
+export const User = Type.Unsafe<string | number | Ids>({
+  anyOf: [{ type: 'string', pattern: `^${accountName}(:${accountName})?$` }, Id, Ids],
+  description:
+    "USER or USER:GROUP, each a name or an id; a uid; or ids. What is not given comes from the guest's own /etc/passwd and /etc/group, HOME, USER, LOGNAME and SHELL too. An id without an entry there has gid 65534 and HOME=/. Default: uid and gid 0, HOME=/root.",
+  examples: ['www-data', 'postgres:ssl-cert', 33, { uid: 33, gid: 33, groups: [4] }]
+})
+
+const Limit = Type.Unsafe<number | 'unlimited'>({
+  anyOf: [{ type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER }, { const: 'unlimited' }]
+})
+const Rlimit = strict({ soft: Limit, hard: Limit })
+const Rlimits = Type.Unsafe<Partial<Record<RlimitName, Static<typeof Rlimit>>>>(
+  strict(Object.fromEntries(rlimitNames.map((name) => [name, Type.Optional(Rlimit)])), {
+    description: 'Limits of setrlimit(2), in its units. None can be above the hard limit that guests have.',
+    examples: [{ nofile: { soft: 1024, hard: 4096 } }]
+  })
 )
 
 const command = {
@@ -22,11 +47,15 @@ const command = {
     Type.Record(Type.String({ pattern: '^[^=\\u0000]+$' }), Text(), {
       maxProperties: 1024,
       additionalProperties: false,
-      description: 'Added to PATH, HOME and TERM, which have defaults. Nothing else is inherited.'
+      description: 'Added to PATH, HOME and TERM, which have defaults, and to what `user` brings. Nothing else is inherited.'
     })
   ),
   cwd: Type.Optional(AbsolutePath('Working directory inside the guest; default /.')),
-  user: Type.Optional(User)
+  user: Type.Optional(User),
+  umask: Type.Optional(
+    Type.String({ pattern: '^0?[0-7]{1,3}$', description: 'In octal; default 022.', examples: ['027'] })
+  ),
+  rlimits: Type.Optional(Rlimits)
 }
 
 export const Command = strict(command, { description: 'A command to run in the guest.' })

@@ -15,6 +15,7 @@ import { requests } from './cases/requests.js'
 import { signals } from './cases/signals.js'
 import { state } from './cases/state.js'
 import { uname } from './cases/uname.js'
+import { users } from './cases/users.js'
 import { words } from './cases/words.js'
 import { Api, type Cases } from './support.js'
 
@@ -29,6 +30,7 @@ const groups: Record<string, Cases> = {
   limits,
   reading,
   processes,
+  users,
   signals,
   life,
   repetition,

@@ -72,8 +72,8 @@ onRealDrivers((test, daemon, driver) => {
     t.equal(lineOf(stdout, 'Gid'), '2345\t2345\t2345\t2345')
     t.equal(lineOf(stdout, 'Groups')?.trim(), '7 77777')
     for (const set of ['CapPrm', 'CapEff', 'CapAmb']) t.equal(hex(lineOf(stdout, set)), 0n, set)
-    const plain = await guest.capture(['/bin/cat', '/proc/self/status'], { user: { uid: 99 } })
-    t.equal(lineOf(plain.stdout, 'Gid'), '99\t99\t99\t99', 'gid defaults to uid')
+    const plain = await guest.capture(['/bin/cat', '/proc/self/status'], { user: { uid: 4242 } })
+    t.equal(lineOf(plain.stdout, 'Gid'), '65534\t65534\t65534\t65534', "not a group of somebody else's")
     t.equal(lineOf(plain.stdout, 'Groups')?.trim(), '', 'no group of the daemon is kept')
   })
 
@@ -116,7 +116,7 @@ onRealDrivers((test, daemon, driver) => {
     const environment = async (more?: object) =>
       (await guest.capture(['/usr/bin/env'], more)).stdout.trimEnd().split('\n').sort()
     t.same(await environment(), ['HOME=/root', path, 'TERM=linux'])
-    t.same(await environment({ user: { uid: 5 } }), ['HOME=/', path, 'TERM=linux'])
+    t.same(await environment({ user: { uid: 4242 } }), ['HOME=/', path, 'TERM=linux'])
     t.same(await environment({ env: { TERM: 'vt100', EMPTY: '', TEXT: 'a=b\tc' } }), [
       'EMPTY=',
       'HOME=/root',

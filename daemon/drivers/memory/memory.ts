@@ -23,6 +23,7 @@ import { CallError } from '../errors.js'
 import * as rules from '../rules.js'
 import { treatmentOf, type TreatmentTable } from '../treatments.js'
 import { Waiters } from '../waiters.js'
+import { checkAccount } from './accounts.js'
 import { behaviourOf } from './programs.js'
 
 interface ModelProcess {
@@ -77,6 +78,8 @@ const treatments: TreatmentTable = {
     '*': 'enforced',
     stdin: 'recorded',
     user: 'recorded',
+    umask: 'recorded',
+    rlimits: 'recorded',
     cwd: 'recorded',
     env: 'recorded'
   },
@@ -144,6 +147,7 @@ export class MemoryDriver implements Driver {
     const context = this.#find(xid, 'vx_migrate')
     rules.requireEnter(context.flags, xid, 'vx_migrate')
     rules.requireUnpaused(context.flags, xid, 'vx_migrate')
+    if (data.process.user) checkAccount(data.process.user, context.root)
     const behaviour = behaviourOf(data.process, context.root, {
       nodename: context.uname.nodename,
       stdin: data.capture?.stdin ?? ''

@@ -30,9 +30,6 @@ Log::Log(const Spec& spec, Pipes* pipes) {
   }
   fds_[0] = pipes->out[0];
   fds_[1] = pipes->err[0];
-  if (spec.uid != 0)
-    for (int fd : {pipes->out[1], pipes->err[1]})
-      if (fchown(fd, spec.uid, spec.gid) < 0) break;  // what is lost is a way to open it, not the output
 }
 
 void Log::write_held(int stream, bool is_whole) {

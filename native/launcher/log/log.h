@@ -11,8 +11,7 @@
 // Reads the pipes. All of it does nothing for a process that is captured, or when nothing is logged.
 class Log {
  public:
-  // Reads the output pipes, or closes them where nobody does. They belong to the user that the process is started as,
-  // who may open them again by /dev/stdout.
+  // Reads the output pipes, or closes them where nobody does.
   Log(const Spec& spec, Pipes* pipes);
   // poll(2) on `count` descriptors, at most most_polled, that writes down meanwhile what comes.
   // Returns what poll(2) would, or 0 before the time is up.

@@ -11,6 +11,7 @@
 
 #include "../../syscalls.h"
 #include "../children/capture.h"
+#include "../process/account.h"
 #include "../process/become.h"
 #include "../process/seccomp.h"
 #include "../protocol/report.h"
@@ -40,10 +41,14 @@ struct Joining {
   if (setns(PID1_FD, joined | static_cast<int>(spec.spaces)) < 0) fail_child(pipe_fd, errno, "setns", "");
   close_host_descriptors();
   use_as_stdio(pipes);
-  Failed failed;
+  Spec own = spec;
+  AccountRoom room;
+  Failed failed = find_account(&own, &room);
+  if (failed.code) fail(pipe_fd, failed);
+  give_stdio(own.uid, own.gid);
   if (spec.ignore_nice) failed = ignore_negative_nice(spec.bcaps & cap_sys_nice);
   if (!failed.code) failed = refuse_guests_calls(spec.bcaps & cap_sys_admin);
-  if (!failed.code) failed = drop_privileges(spec);
+  if (!failed.code) failed = drop_privileges(own);
   if (failed.code) fail(pipe_fd, failed);
   // The child must not be able to change what it is said to be: the page stays with this process and its parent.
   if (madvise(made, sizeof *made, MADV_DONTFORK) < 0) fail_child(pipe_fd, errno, "madvise", "");
@@ -58,7 +63,7 @@ struct Joining {
     setsid();
     restore_signals();
     tell_ready(pipe_fd);
-    fail(pipe_fd, start_command(spec));
+    fail(pipe_fd, start_command(own));
   }
   *made = pid;
   sched_yield();  // on a busy host it goes first: the end of this one takes as long as its exec

@@ -15,6 +15,7 @@
 #include "../../syscalls.h"
 #include "../log/log.h"
 #include "../mounts/mounts.h"
+#include "../process/account.h"
 #include "../process/become.h"
 #include "../process/seccomp.h"
 #include "../protocol/door.h"
@@ -58,15 +59,19 @@ struct Start {
   if (spec.spaces & CLONE_NEWNET)
     if (Failed failed = set_up_network(spec); failed.code) fail(pipe_fd, failed);
   set_names(spec, pipe_fd);
-  Failed failed;
+  Spec own = spec;
+  AccountRoom room;
+  Failed failed = find_account(&own, &room);
+  if (failed.code) fail(pipe_fd, failed);
+  give_stdio(own.uid, own.gid);
   if (spec.ignore_nice) failed = ignore_negative_nice(spec.bcaps & cap_sys_nice);
   if (!failed.code) failed = refuse_guests_calls(spec.bcaps & cap_sys_admin);
-  if (!failed.code) failed = drop_privileges(spec);
+  if (!failed.code) failed = drop_privileges(own);
   if (failed.code) fail(pipe_fd, failed);
   if (spec.mode == Mode::reaper) run_reaper(orders, pipe_fd);
   restore_signals();
   tell_ready(pipe_fd);
-  fail(pipe_fd, start_command(spec));
+  fail(pipe_fd, start_command(own));
 }
 
 bool has_memory_limit() {

@@ -18,6 +18,8 @@
 #include <initializer_list>
 
 #include "../../syscalls.h"
+#include "limits.h"
+#include "pipes.h"
 
 namespace {
 
@@ -180,6 +182,16 @@ void close_host_descriptors() {
   for (int fd = CONTROL_FD; fd <= LAST_FD; fd++) close(fd);  // before Linux 5.9
 }
 
+// What the kernel counts for all that a uid has, the host's own processes and every guest's among it, is lowered to
+// half: however much guests use, the host's uid 0 has the other half.
+static void leave_half_to_host(__rlimit_resource resource) {
+  rlimit limit;
+  if (getrlimit(resource, &limit) < 0 || limit.rlim_max == RLIM_INFINITY) return;
+  limit.rlim_max /= 2;
+  if (limit.rlim_cur > limit.rlim_max) limit.rlim_cur = limit.rlim_max;
+  setrlimit(resource, &limit);
+}
+
 void shed_inheritance() {
   // Node raises its soft limit to the hard one; programs that walk all descriptors up to it would crawl.
   rlimit files;
@@ -194,6 +206,7 @@ void shed_inheritance() {
     constexpr rlimit nothing{0, 0};
     setrlimit(resource, &nothing);
   }
+  for (auto resource : {RLIMIT_SIGPENDING, RLIMIT_MSGQUEUE}) leave_half_to_host(resource);
   int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (score >= 0) {
     ssize_t ignored = write(score, "0", 1);  // lowering it may need CAP_SYS_RESOURCE, raising it does not
@@ -213,9 +226,11 @@ Failed check_command(const Spec& spec) {
 }
 
 Failed start_command(const Spec& spec) {
-  umask(022);
+  umask(spec.mask);
+  use_guests_null();
   if (chdir(spec.cwd) < 0) return {errno, "chdir", spec.cwd};
   // CVE-2024-21626: nothing but 0-2 may reach the guest. What stays open until exec is closed by it.
   if (int err = close_from(3, true)) return {err, "close_range", ""};
+  if (Failed failed = limit_resources(spec); failed.code) return failed;
   return {search(spec, try_exec), "execve", spec.argv.items[0]};
 }

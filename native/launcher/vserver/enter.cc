@@ -11,6 +11,7 @@
 
 #include "../../vserver/commands.h"
 #include "../children/capture.h"
+#include "../process/account.h"
 #include "../process/become.h"
 #include "../process/seccomp.h"
 #include "../protocol/report.h"
@@ -57,9 +58,14 @@ Failed refuse_where_possible(uint32_t xid) {
   if (!failed.code) failed = use_null_as_stdio();
   if (failed.code) fail(pipe_fd, failed);
   use_as_stdio(pipes);
+  Spec own = spec;
+  AccountRoom room;
+  failed = find_account(&own, &room);
+  if (failed.code) fail(pipe_fd, failed);
+  give_stdio(own.uid, own.gid);
   // STATE_* bits never come back, so what can be known of the exec before is known before.
-  failed = take_user_for_now(spec);
-  if (!failed.code) failed = check_command(spec);
+  failed = take_user_for_now(own);
+  if (!failed.code) failed = check_command(own);
   if (!failed.code) failed = raise_powers();
   if (!failed.code) failed = refuse_where_possible(spec.xid);
   if (!failed.code) failed = as_failed(vserver::ctx_migrate(spec.xid, spec.word));
@@ -67,11 +73,11 @@ Failed refuse_where_possible(uint32_t xid) {
     uint64_t closed = spec.is_private ? info_private : 0;
     failed = as_failed(vserver::set_cflags(spec.xid, {closed, spec.clears | closed}));
   }
-  if (!failed.code) failed = drop_powers(spec);
+  if (!failed.code) failed = drop_powers(own);
   if (failed.code) fail(pipe_fd, failed);
   restore_signals();
   tell_ready(pipe_fd);
-  fail(pipe_fd, start_command(spec));
+  fail(pipe_fd, start_command(own));
 }
 
 // A descriptor that polls readable when the only child has ended, without pidfds. Returns -1 with errno.

@@ -144,7 +144,7 @@ export const processes: Cases = (test, api) => {
     }
     t.same(await ids({}), ['0', '0', ['0']])
     t.same(await ids({ user }), ['1001', '1002', ['1002', '1003', '1004']])
-    t.same(await ids({ user: { uid: 1001 } }), ['1001', '1001', ['1001']])
+    t.same(await ids({ user: { uid: 1001 } }), ['1001', '65534', ['65534']], 'without an entry')
   })
 
   test('the environment is PATH, HOME, TERM and what is given where it is enforced, and is taken elsewhere', async (t) => {
