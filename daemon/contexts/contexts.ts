@@ -9,7 +9,15 @@ import { CAPTURE_LIMIT, type Command, type ProcessRequest } from '../schemas/pro
 import type { LimitsInput } from '../schemas/limits.js'
 import type { UnameInput } from '../schemas/uname.js'
 import { safeBcaps } from '../vocabulary/bcaps.js'
-import { PERSISTENT, SCHED_PAUSE, STATE_ADMIN, STATE_BITS, STATE_INIT, STATE_SETUP } from '../vocabulary/flags.js'
+import {
+  INFO_INIT,
+  PERSISTENT,
+  SCHED_PAUSE,
+  STATE_ADMIN,
+  STATE_BITS,
+  STATE_INIT,
+  STATE_SETUP
+} from '../vocabulary/flags.js'
 import { limitNames, type LimitName } from '../vocabulary/limits.js'
 import { migrate, SET_INIT, SET_REAPER } from '../vocabulary/migrate.js'
 import { SIGKILL } from '../vocabulary/signals.js'
@@ -19,6 +27,7 @@ import { alreadyThere, type Access } from '../policy/access.js'
 import { audited, type Change, type NativeCall, type Writes } from './audited.js'
 import { processSpec } from './command.js'
 import { ExitReports, exitReport } from './exit-reports.js'
+import { isDistributionInit } from './inits.js'
 import { Locks } from './locks.js'
 import { invalid, Refusal } from './refusal.js'
 import { contextView, readWord, unameField } from './view.js'
@@ -59,6 +68,8 @@ export interface Write {
 export interface Applied {
   xid: number
   changed: string[]
+  /** What the caller of a creation may not have meant. */
+  warnings?: string[]
   /** Of a creation that is not watched: the context as it was then, for it may be gone already. */
   view?: Context
   /** Of a creation that is watched: how the context ends. */
@@ -71,6 +82,7 @@ interface Plan {
   bcaps: bigint
   ccaps: bigint
   uname: UnameInput
+  warnings: string[]
 }
 
 export interface ChangedWordValue {
@@ -360,7 +372,11 @@ export class Contexts {
   /** Checks a body whole before the first call is made. */
   #planCreation(body: ContextBody, write: Write): Plan {
     const words = { flags: PERSISTENT, bcaps: safeBcaps(tableOf(this.driver, 'bcaps')), ccaps: 0n }
-    if (body.init) words.flags = 0n
+    const needsInit =
+      body.init !== undefined &&
+      isDistributionInit(body.init.argv) &&
+      this.driver.treatment('flags', 'INFO_INIT') === 'enforced'
+    if (body.init) words.flags = needsInit ? INFO_INIT : 0n
     for (const kind of wordKinds) {
       const input = body[kind]
       if (input === undefined) continue
@@ -369,7 +385,11 @@ export class Contexts {
     }
     if (words.flags & STATE_BITS) throw invalid('flags', 'has STATE_* bits, which are set and cleared by the daemon')
     if (body.limits) this.#checkLimits(body.limits, write)
-    return { ...words, uname: this.#unameOf(body, write) }
+    const warnings =
+      needsInit && !(words.flags & INFO_INIT)
+        ? [`${body.init?.argv[0] ?? ''} wants to be PID 1, which it is not without INFO_INIT among flags`]
+        : []
+    return { ...words, uname: this.#unameOf(body, write), warnings }
   }
 
   #unameOf(body: ContextBody, write: Write): UnameInput {
@@ -426,7 +446,7 @@ export class Contexts {
         'a context without init must be PERSISTENT, or it would end at once',
         xid
       )
-    const applied: Applied = { xid, changed: ['created'] }
+    const applied: Applied = { xid, changed: ['created'], warnings: plan.warnings }
     if (write.dryRun) return applied
     const writes = this.#writes(write)
     // An init is started before the context is paused: a stopped one could not be.

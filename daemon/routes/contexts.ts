@@ -13,6 +13,7 @@ import {
   ContextBody,
   ContextList,
   CreateBody,
+  CreatedContext,
   CreateQuery,
   DestroyQuery,
   type ExitReport,
@@ -50,7 +51,7 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
       tags,
       querystring: CreateQuery,
       body: CreateBody,
-      response: { 200: ReportOrChange, 201: ref(Context), ...problems }
+      response: { 200: ReportOrChange, 201: ref(CreatedContext), ...problems }
     },
     handler: async (request, reply) => {
       const { body, query } = request
@@ -65,7 +66,7 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
         const report = wait && (await endedWithin(applied.ended, wait, limit))
         if (report) return { xid, status: 200, json: JSON.stringify(report) }
         const { json, etag } = renderingOf(applied)
-        return { xid, status: 201, json, etag }
+        return { xid, status: 201, json: withMore(json, { warnings: applied.warnings }), etag }
       })
       request.auditXid = answer.xid
       void reply.code(answer.status).type(JSON_TYPE)
@@ -141,7 +142,7 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
     },
     handler: async (request, reply) => {
       const { xid } = request.params
-      const { changed } = await contexts.apply(xid, request.body, writeOf(request, request.query))
+      const { changed, warnings } = await contexts.apply(xid, request.body, writeOf(request, request.query))
       if (request.query.dry_run) return reply.send({ xid, changed, dry_run: true })
       const { json, etag } = renderings.get(xid)
       const created = changed.includes('created')
@@ -150,7 +151,7 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
         .header('etag', etag)
         .type(JSON_TYPE)
       if (created) void reply.header('location', `/contexts/${xid}`)
-      return reply.send(`${json.slice(0, -1)},"changed":${JSON.stringify(changed)}}` as never)
+      return reply.send(withMore(json, { changed, warnings }) as never)
     }
   })
 
@@ -179,6 +180,15 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
       return reply.code(204).send(null)
     }
   })
+}
+
+/** The JSON text of an object with more in it; `warnings` only where there are some. */
+function withMore(
+  json: string,
+  { warnings = [], ...more }: { changed?: string[]; warnings?: string[] | undefined }
+): string {
+  const added = JSON.stringify({ ...more, ...(warnings.length > 0 && { warnings }) }).slice(1)
+  return added === '}' ? json : `${json.slice(0, -1)},${added}`
 }
 
 /** The report of a context that ends in time; undefined for one that does not, or that nobody waits for any more. */

@@ -46,9 +46,19 @@ const context = {
 export const Context = strict(context, { $id: 'Context', description: 'All of a context.' })
 export type Context = Static<typeof Context>
 
+const warnings = Type.Optional(
+  Type.Array(Type.String(), { description: 'What a creation was given, and is hardly ever meant.' })
+)
+
+export const CreatedContext = strict(
+  { ...context, warnings },
+  { $id: 'CreatedContext', description: 'A context that was made.' }
+)
+
 export const AppliedContext = strict(
   {
     ...context,
+    warnings,
     changed: Type.Array(Type.String(), { description: 'What the request changed; "created" for a new context.' })
   },
   { $id: 'AppliedContext', description: 'A context after a PUT.' }

@@ -2,7 +2,7 @@
 import type { TSchema } from 'typebox'
 import { AuditLine, AuditPage } from './audit.js'
 import { Change } from './common.js'
-import { AppliedContext, Context, ContextList, ExitReport, Info, StatReply } from './context.js'
+import { AppliedContext, Context, ContextList, CreatedContext, ExitReport, Info, StatReply } from './context.js'
 import { Health, Home, Ready, Version, Vocabulary } from './host.js'
 import { ChangedLimits, Limits } from './limits.js'
 import { Problem } from './problem.js'
@@ -25,6 +25,7 @@ export const components: TSchema[] = [
   ChangedLimits,
   Context,
   AppliedContext,
+  CreatedContext,
   ContextList,
   ExitReport,
   Info,

@@ -12,9 +12,11 @@ export function identifyBy(driver: Driver): (socket: Socket) => Peer {
     const { fd } = (socket as unknown as { _handle: { fd: number } })._handle
     const credentials = native.peerCredentials(fd)
     if (credentials.pid === 0) throw new CallError('ESRCH', 'getsockopt', 'the peer is in a PID namespace out of sight')
-    const groups = groupsOf(fd, credentials)
+    // First of all: of a process in a context there is nothing to be read in a Linux-VServer host's /proc.
     const xid = driver.vx_task_xid(credentials.pid)
-    const executable = executableOf(credentials.pid)
+    const isOfHost = xid === 0
+    const groups = isOfHost ? groupsOf(fd, credentials) : []
+    const executable = isOfHost ? executableOf(credentials.pid) : null
     // Only a peer that is still there has not left its pid to somebody else.
     if (!native.peerIsAlive(fd))
       throw new CallError('ESRCH', 'getsockopt', `the peer, pid ${credentials.pid}, has ended`)

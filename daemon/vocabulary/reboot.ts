@@ -36,6 +36,13 @@ export const rebootCommands: readonly RebootCommand[] = [
   }
 ]
 
+/** The word of a command, by its name. */
+export function rebootWord(name: string): number {
+  const found = rebootCommands.find((command) => command.name === name)
+  if (!found) throw new Error(`there is no reboot command ${name}`)
+  return found.cmd
+}
+
 const nameOf = new Map(rebootCommands.map(({ cmd, name }) => [cmd, name]))
 
 /**

@@ -75,6 +75,11 @@ Result get_space_mask(uint64_t* mask) {
 }
 
 Result set_space(uint32_t xid, uint64_t mask) { return call_with_word("set_space", cmd_set_space, xid, mask); }
-Result enter_space(uint32_t xid, uint64_t mask) { return call_with_word("enter_space", cmd_enter_space, xid, mask); }
+
+Result enter_space(uint32_t xid, uint64_t mask) {
+  // Of a context without namespaces the kernel gives the caller none at all then, and dies of its next set_space.
+  if (mask == 0) return failed("enter_space", EINVAL);
+  return call_with_word("enter_space", cmd_enter_space, xid, mask);
+}
 
 }  // namespace vserver

@@ -35,7 +35,8 @@ Result get_vhi_name(uint32_t xid, uint32_t field, char name[name_size]);
 // pid 0: every process; -1: every one but init; 1: init; else that one. ESRCH: none. EINVAL: no such signal.
 // EACCES: no STATE_ADMIN, but for pid 1, or 0 and -1 where there is no init.
 Result ctx_kill(uint32_t xid, pid_t pid, int sig);
-// Blocks until the context is dead and gone. EINTR.
+// Blocks until the context is dead and gone. EINTR, with what the kernel has of both so far. From a reboot(2) in the
+// context on that does not end it the caller runs instead of sleeping (death.h).
 Result wait_exit(uint32_t xid, WaitExit* result);
 
 // Value: such as 0x00020308 for 2.3.8.
@@ -46,7 +47,8 @@ Result get_vci();
 Result get_space_mask(uint64_t* mask);
 // Keeps the caller's namespaces as those of the context. EINVAL: a bit the kernel has not.
 Result set_space(uint32_t xid, uint64_t mask);
-// Gives the caller those of the context. EACCES: INFO_PRIVATE, in setup too. EINVAL: not among those that it has.
+// Gives the caller those of the context. EACCES: INFO_PRIVATE, in setup too. EINVAL: not among those that it has, or 0,
+// for which no call is made.
 Result enter_space(uint32_t xid, uint64_t mask);
 
 }  // namespace vserver

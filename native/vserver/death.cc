@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 
 namespace vserver {
 
@@ -20,6 +21,37 @@ void catch_wakes() {
   action.sa_handler = on_wake;  // without SA_RESTART
   sigaction(wake_signal(), &action, nullptr);
 }
+
+// reboot(2) in the context wakes whoever waits. Unless the context ends, the kernel then looks again and again without
+// sleeping, until a signal comes (__wait_exit of kernel/vserver/signal.c). So the thread is sent one when it has run for
+// so long, which what ends by that reboot(2) hardly takes. On its own clock no time passes while it sleeps.
+constexpr long spin_limit_ns = 20'000'000;
+// More than the thread takes until it is in the call.
+constexpr long entering_limit_ns = spin_limit_ns / 2;
+
+// Of the calling thread. POSIX clocks and timers: Linux 2.6.12.
+class SpinClock {
+ public:
+  SpinClock() {
+    sigevent event{};
+    event.sigev_notify = SIGEV_THREAD_ID;
+    event.sigev_signo = wake_signal();
+    event._sigev_un._tid = static_cast<pid_t>(syscall(SYS_gettid));
+    itimerspec again_and_again{{0, spin_limit_ns}, {0, spin_limit_ns}};
+    // Without one (EAGAIN: RLIMIT_SIGPENDING) it waits all the same.
+    is_there_ = timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer_) == 0;
+    if (is_there_) timer_settime(timer_, 0, &again_and_again, nullptr);
+  }
+  ~SpinClock() {
+    if (is_there_) timer_delete(timer_);
+  }
+  SpinClock(const SpinClock&) = delete;
+  SpinClock& operator=(const SpinClock&) = delete;
+
+ private:
+  timer_t timer_{};
+  bool is_there_;
+};
 
 // The thread needs next to nothing; thread-local storage of everything loaded comes on top of it (pthread_create(3)).
 constexpr size_t stack_size = 256 * 1024;
@@ -71,13 +103,16 @@ void* DeathWait::run(void* self) {
   DeathWait& me = **owner;
   WaitExit exit{};
   Result result;
-  me.wait(&exit, &result);
+  {
+    SpinClock clock;
+    me.wait(&exit, &result);
+  }
   me.done_(result, exit);
   return nullptr;
 }
 
 void DeathWait::wait(WaitExit* exit, Result* result) {
-  for (;;) {
+  for (bool was_there = false;; was_there = true) {
     {
       std::lock_guard<std::mutex> lock(mutex_);
       tid_ = static_cast<pid_t>(syscall(SYS_gettid));
@@ -90,6 +125,8 @@ void DeathWait::wait(WaitExit* exit, Result* result) {
     *result = wait_exit(xid_, exit);
     std::lock_guard<std::mutex> lock(mutex_);
     if (result->code == EINTR) continue;
+    // It has ended between two calls: what the kernel had of it at the end of the first is the last that there is.
+    if (result->code == ESRCH && was_there) *result = ok();
     over_ = true;
     return;
   }
@@ -100,7 +137,11 @@ bool DeathWait::is_waiting() {
   if (over_) return true;
   if (tid_ == 0) return false;
   char state = state_of(tid_);
-  return state == 'S' || state == 0;
+  if (state == 'S' || state == 0) return true;
+  clockid_t clock;
+  timespec ran;
+  return pthread_getcpuclockid(thread_, &clock) == 0 && clock_gettime(clock, &ran) == 0 &&
+         (ran.tv_sec > 0 || ran.tv_nsec > entering_limit_ns);
 }
 
 void DeathWait::cancel() {

@@ -1,4 +1,5 @@
-// Waiting for a context's death without stopping anything else: one thread a context, blocked in wait_exit.
+// Waiting for a context's death without stopping anything else: one thread a context, blocked in wait_exit. A thread
+// that the kernel lets run in there instead (commands.h) is called back and begins anew.
 #pragma once
 #include <pthread.h>
 #include <functional>
@@ -17,7 +18,8 @@ class DeathWait {
   // EAGAIN: no more threads.
   static Result start(uint32_t xid, Done done, std::shared_ptr<DeathWait>* wait);
 
-  // The thread is in the call, so that a death from now on does not escape it; or it is over already.
+  // The thread is in the call, asleep or running in it, so that a death from now on does not escape it; or it is over
+  // already.
   bool is_waiting();
   // Asks it to end, by a signal. One that comes just before the call is lost, so ask until it is done.
   void cancel();

@@ -16,6 +16,15 @@ function startWait(...args: Parameters<typeof vserver.startWait>): WaitHandle {
   }
 }
 
+interface Listener {
+  /** Before a death is told of; with a promise, that waits for it. */
+  ending(xid: number, result: WaitResult): Promise<void> | undefined
+  /** Is told of each death that a thread has seen, before those who wait. */
+  died(xid: number, result: WaitResult): void
+  /** Why the daemon itself will not hear of one. */
+  failed(error: Error): void
+}
+
 class Watch {
   readonly waiters = new Waiters()
   /** The daemon itself wants to know, whoever else does. */
@@ -25,28 +34,40 @@ class Watch {
   #cancelling = false
   readonly #thread: WaitHandle
 
-  constructor(xid: number, died: (result: WaitResult) => void, failed: (error: Error) => void) {
+  /** @param forget this watch: whoever comes now is to wait for another context */
+  constructor(xid: number, listener: Listener, forget: (watch: Watch) => void) {
     let end: () => void = () => undefined
     this.ended = new Promise((resolve) => {
       end = resolve
     })
+    const died = (result: WaitResult) => {
+      forget(this)
+      try {
+        listener.died(xid, result)
+      } catch (failure) {
+        listener.failed(failure as Error) // such as a record that cannot be removed; who waits hears all the same
+      }
+      this.waiters.finish(result)
+      end()
+    }
     this.#thread = startWait(xid, (error, rebootCmd, exitCode) => {
       this.#over = true
       if (error) {
         const failure = asCallError(error, [`context ${xid}`])
+        forget(this)
         // Nobody else would hear that how this context ends will not be known.
-        if (this.held && !this.#cancelling) failed(failure)
+        if (this.held && !this.#cancelling) listener.failed(failure)
         this.waiters.fail(failure)
-      } else {
-        const result = { reboot_cmd: rebootCmd, exit_code: exitCode, oom_killed: null }
-        try {
-          died(result)
-        } catch (failure) {
-          failed(failure as Error) // such as a record that cannot be removed; who waits hears all the same
-        }
-        this.waiters.finish(result)
+        end()
+        return
       }
-      end()
+      const result = { reboot_cmd: rebootCmd, exit_code: exitCode, oom_killed: null }
+      const late = listener.ending(xid, result)
+      if (late)
+        void late.then(() => {
+          died(result)
+        })
+      else died(result)
     })
   }
 
@@ -69,20 +90,14 @@ class Watch {
       vserver.cancelWait(this.#thread)
       await Promise.race([this.ended, sleep(CANCEL_MS)])
     }
+    await this.ended
   }
 }
 
 export class Deaths {
   readonly #watches = new Map<number, Watch>()
 
-  /**
-   * @param died is told of each death that a thread has seen, before those who wait
-   * @param failed is told why the daemon itself will not hear of one
-   */
-  constructor(
-    private readonly died: (xid: number, result: WaitResult) => void,
-    private readonly failed: (error: Error) => void
-  ) {}
+  constructor(private readonly listener: Listener) {}
 
   /** Watches until the context dies or release(). Resolves when its death cannot escape any more. */
   async hold(xid: number): Promise<void> {
@@ -132,20 +147,11 @@ export class Deaths {
       if (!found.cancelling) return { watch: found, claimed: claim(found) }
       await found.ended
     }
-    const died = (result: WaitResult) => {
-      this.#forget(xid, watch)
-      this.died(xid, result)
-    }
-    const watch = new Watch(xid, died, this.failed)
-    this.#watches.set(xid, watch)
-    void watch.ended.then(() => {
-      this.#forget(xid, watch)
+    const watch = new Watch(xid, this.listener, (over) => {
+      if (this.#watches.get(xid) === over) this.#watches.delete(xid)
     })
+    this.#watches.set(xid, watch)
     return { watch, claimed: claim(watch) }
-  }
-
-  #forget(xid: number, watch: Watch): void {
-    if (this.#watches.get(xid) === watch) this.#watches.delete(xid)
   }
 
   #dropUnwanted(watch: Watch): void {

@@ -39,12 +39,17 @@ const taggings: Record<number, string> = {
   7: 'TAGGED_OTHER'
 }
 
+const HIDDEN_PROC =
+  "this kernel (PROC_SECURE) hides most of /proc from guests, so that free, uptime and the like fail there: run util-vserver's vprocunhide at each boot (README)"
+
 export interface Kernel {
   /** For people. */
   about: string
   abi: Extract<BcapsAbi, 'seed' | 'vs2.3'>
   /** CLONE_* of the namespaces that a context gets of its own. */
   spaces: bigint
+  /** What guests lack because of how it was configured. */
+  warnings: readonly string[]
 }
 
 /** 0x00020308 is 2.3.8. */
@@ -67,6 +72,7 @@ export function probeKernel(): Kernel {
     () => [vserver.getVersion(), vserver.getVci(), vserver.getSpaceMask()] as const
   )
   const names = configurationNames(configuration)
+  const hidesProc = names.includes('PROC_SECURE')
   const missing = (CLONE_FS | CLONE_NEWNS | CLONE_NEWUTS) & ~available
   if (missing)
     throw new CallError(
@@ -77,7 +83,8 @@ export function probeKernel(): Kernel {
   return {
     about: `Linux-VServer ${formatVersion(version)} (${names.join(', ') || 'no options'}), Linux ${release()}`,
     abi: version >= VERSION_2_3 ? 'vs2.3' : 'seed',
-    spaces: (CLONE_FS | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC) & available
+    spaces: (CLONE_FS | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC) & available,
+    warnings: hidesProc ? [HIDDEN_PROC] : []
   }
 }
 

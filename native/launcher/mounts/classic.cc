@@ -28,6 +28,9 @@ constexpr unsigned long kernel_files = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
 [[noreturn]] void fail(int pipe_fd, const char* call, const char* detail) { fail_child(pipe_fd, errno, call, detail); }
 
+// Not O_PATH: fchdir(2) takes such a descriptor since Linux 3.5 only.
+constexpr int a_directory = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+
 void mount_or_fail(int pipe_fd, const char* from, const char* to, const char* type, unsigned long flags,
                    const char* options) {
   if (mount(from, to, type, flags, options) < 0) fail(pipe_fd, "mount", from);
@@ -36,7 +39,7 @@ void mount_or_fail(int pipe_fd, const char* from, const char* to, const char* ty
 // One component at a time, no symbolic link followed: whoever can write above the root could swap one in.
 int open_directory(const char* path, int pipe_fd) {
   // "/" alone is what lies below a mount that is stacked on it; its parent, itself, is what lies on top.
-  int dir = open("/..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int dir = open("/..", a_directory);
   for (const char* at = path; dir >= 0;) {
     while (*at == '/') at++;
     size_t size = strcspn(at, "/");
@@ -45,7 +48,7 @@ int open_directory(const char* path, int pipe_fd) {
     if (size >= sizeof name) fail_child(pipe_fd, ENAMETOOLONG, "openat", path);
     memcpy(name, at, size);
     name[size] = '\0';
-    int next = openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int next = openat(dir, name, a_directory | O_NOFOLLOW);
     // A link is no directory (ENOTDIR); what a caller can act on is that it is a link.
     if (struct stat info; next < 0 && errno == ENOTDIR && fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW) == 0)
       errno = S_ISLNK(info.st_mode) ? ELOOP : ENOTDIR;
@@ -110,7 +113,7 @@ void restrict_mount(const ListedMount& listed, void* context) {
 }
 
 void look_at_mounts(void (*look)(const ListedMount&, void*), void* context, int pipe_fd) {
-  int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int proc = open("/proc", a_directory);
   if (proc < 0) fail(pipe_fd, "open", "/proc");
   if (int err = for_each_mount(proc, look, context)) fail_child(pipe_fd, err, "read", "/proc/self/mountinfo");
   close(proc);
@@ -126,7 +129,7 @@ void restrict_mounts(unsigned long more, int pipe_fd) {
 // A directory in the guest's root, made when it is missing. A link there is not followed.
 int open_target(int root, const char* name, int pipe_fd) {
   if (mkdirat(root, name, 0755) < 0 && errno != EEXIST && errno != EROFS) fail(pipe_fd, "mkdirat", name);
-  int dir = openat(root, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  int dir = openat(root, name, a_directory | O_NOFOLLOW);
   if (dir < 0) fail(pipe_fd, "openat", name);
   return dir;
 }
@@ -138,6 +141,21 @@ int mount_in(int root, const char* name, const char* type, unsigned long flags, 
   mount_or_fail(pipe_fd, type, ".", type, flags, options);
   close(target);
   return open_target(root, name, pipe_fd);
+}
+
+// Before Linux 5.8 a PID namespace has one procfs, which cannot be mounted on itself (EBUSY, do_add_mount of
+// fs/namespace.c). What lies there, the host's or an image's, is taken away with all that is mounted below it, so that
+// there is nothing of it to be uncovered either.
+void remove_proc(int root, const char* name, int pipe_fd) {
+  for (;;) {
+    int target = open_target(root, name, pipe_fd);
+    go_to(target, name, pipe_fd);
+    close(target);
+    struct statfs there;
+    if (statfs(".", &there) < 0) fail(pipe_fd, "statfs", name);
+    if (there.f_type != PROC_SUPER_MAGIC) return;
+    if (umount2(".", MNT_DETACH) < 0) fail(pipe_fd, "umount2", name);
+  }
 }
 
 void fill_dev(int dev, int pipe_fd) {
@@ -175,8 +193,10 @@ void cover(Cover* c, const char* path) {
   while (*path == '/') path++;
   int target = openat(c->root, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
   struct stat info;
-  if (target < 0 || fstat(target, &info) < 0 || S_ISLNK(info.st_mode)) {
-    if (target >= 0) close(target);
+  if (target < 0) return;
+  if (fstat(target, &info) < 0) fail(c->pipe_fd, "fstat", path);
+  if (S_ISLNK(info.st_mode)) {
+    close(target);
     return;
   }
   bool is_directory = S_ISDIR(info.st_mode);
@@ -220,8 +240,9 @@ void set_up_classic_mounts(const Spec& spec, int pipe_fd) {
   // While /proc is the host's; in a root of the guest's own there is none yet.
   if (!spec.root) restrict_mounts(MS_NODEV | MS_RDONLY, pipe_fd);
   if (spec.root) enter_root(spec.root, pipe_fd);
-  int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int root = open("/", a_directory);
   if (root < 0) fail(pipe_fd, "open", "/");
+  remove_proc(root, "proc", pipe_fd);
   int proc = mount_in(root, "proc", "proc", kernel_files, nullptr, pipe_fd);
   // A device node in an image is none of the guest's business, as on the host's root.
   if (spec.root) restrict_mounts(MS_NODEV, pipe_fd);
