@@ -1,5 +1,7 @@
 /** Captured processes: output, input, limits and time. */
+import { TestDaemon } from '../support/daemon.js'
 import { guestOf } from '../support/guest.js'
+import { hasLine, logOf } from '../support/log.js'
 import { matches } from '../support/matches.js'
 import { until } from '../support/poll.js'
 import { isIdle } from '../support/proc.js'
@@ -8,7 +10,7 @@ import { onRealDrivers } from '../support/real.js'
 const MIB = 1 << 20
 const sleeping = { init: { argv: ['/bin/sleep', '1000'] } }
 
-onRealDrivers((test, daemon) => {
+onRealDrivers((test, daemon, driver) => {
   test('output, error output and exit code come back apart', async (t) => {
     const guest = await guestOf(t, daemon)
     matches(t, await guest.shell('echo out; echo err >&2; exit 3'), {
@@ -49,6 +51,35 @@ onRealDrivers((test, daemon) => {
     const text = 'žluťoučký kůň €'
     t.equal((await guest.capture(['/bin/echo', text])).stdout, `${text}\n`)
     t.equal((await guest.shell('printf "a\\377b"')).stdout, 'a\ufffdb')
+  })
+
+  test('what a captured process leaves behind goes on, and writes to the log', async (t) => {
+    const guest = await guestOf(t, daemon, sleeping)
+    // Each write of a shell that would die of SIGPIPE, or fail, ends what comes after it.
+    const behind = 'read go </tmp/go && echo later && echo worse >&2 && echo last && exec sleep 1000'
+    t.match(await guest.shell(`mkfifo /tmp/go; { ${behind}; } & echo done; echo err >&2`), {
+      stdout: 'done\n',
+      stderr: 'err\n',
+      exit_code: 0
+    })
+    t.match(await guest.shell('echo go >/tmp/go'), { exit_code: 0 })
+    await hasLine(guest, 'last')
+    const lines = (await logOf(guest)).map(({ stream, text }) => `${stream} ${text}`)
+    t.same(lines.toSorted(), ['stderr worse', 'stdout last', 'stdout later'])
+    await until('it sleeps', async () => (await guest.processes()).filter(({ comm }) => comm === 'sleep').length === 2)
+  })
+
+  test('where nothing is logged what is left behind goes on as well', async (t) => {
+    const silent = await TestDaemon.start(driver, {
+      args: ['--guest-log', 'none'],
+      ...(driver === 'vserver' && { emulator: [] })
+    })
+    t.teardown(() => silent.cleanUp())
+    const guest = await guestOf(t, silent, sleeping)
+    const behind = 'read go </tmp/go && head -c 1000000 /dev/zero && echo >/tmp/went'
+    t.match(await guest.shell(`mkfifo /tmp/go; { ${behind}; } & echo done`), { stdout: 'done\n' })
+    t.match(await guest.shell('echo go >/tmp/go'), { exit_code: 0 })
+    await until('all is written', async () => (await guest.shell('cat /tmp/went')).exit_code === 0)
   })
 
   test('a background child that keeps the output open is not waited for', async (t) => {

@@ -27,7 +27,7 @@ export interface LauncherSpec {
   /** INFO_PRIVATE is set. */
   isPrivate?: boolean
   capture?: { limit: number; stdin?: string } | undefined
-  /** Whose log has what the process writes; without it, or with capture, none. */
+  /** Whose log has what the process writes, or what it leaves behind when it is captured; without it none. */
   log?: { xid: number; incarnation: bigint }
   timeoutMs?: number | undefined
   /** As in MigrateData. Not for shims of an earlier version. */

@@ -106,7 +106,7 @@ export class Entrances {
       spaces: this.spaces,
       clears,
       isPrivate: (flags & INFO_PRIVATE) !== 0n,
-      ...(!data.capture && { log: { xid, incarnation: this.#writesAs(xid) } }),
+      log: { xid, incarnation: this.#writesAs(xid) },
       process: data.process,
       capture: data.capture,
       timeoutMs: data.timeoutMs

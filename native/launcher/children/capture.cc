@@ -142,8 +142,8 @@ Outcome see_through(const Child& child, const Spec& spec, long deadline, Pipes* 
     const int i = s == &err;
     outcome.output[i] = s->data;
     outcome.sizes[i] = s->size;
-    close_end(&s->fd);
   }
+  if (spec.capture) log->take_over(spec, out.fd, err.fd);
   close_end(&pipes->in[1]);
   return outcome;
 }
