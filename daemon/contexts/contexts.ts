@@ -1,6 +1,7 @@
 /** What the API means, whatever the driver: creation, convergence, processes, waiting, destruction. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Driver, FlagsData, Migrated } from '../drivers/driver.js'
-import { CallError, whileThere } from '../drivers/errors.js'
+import { CallError, isGone, whileThere } from '../drivers/errors.js'
 import { XID_MAX } from '../drivers/rules.js'
 import { emptyLogs, type GuestLogs, type LogOwner } from '../logs/logs.js'
 import type { Announcements, Events } from '../events/events.js'
@@ -28,6 +29,7 @@ import { audited, type Change, type NativeCall, type Writes } from './audited.js
 import { processSpec } from './command.js'
 import { ExitReports, exitReport } from './exit-reports.js'
 import { isDistributionInit } from './inits.js'
+import { processExit, ProcessReports, type ProcessReport } from './process-reports.js'
 import { Locks } from './locks.js'
 import { invalid, Refusal } from './refusal.js'
 import { contextView, readWord, unameField } from './view.js'
@@ -51,6 +53,15 @@ const FIRST_FREE_XID = 49152
 
 /** For how long a watched context may be over before its start is told of, and then before its creation is done. */
 const SETTLE_DELAY_MS = 10
+
+/** How long the end of a process may take to be told of, and between looks. */
+const PROCESS_END_TIMEOUT_MS = 1000
+const PROCESS_END_POLL_MS = 20
+
+function noneWhenGone(error: unknown): [] {
+  if (isGone(error)) return []
+  throw error
+}
 
 /** How a write is asked to be done, and what it has done so far. */
 export interface Write {
@@ -99,6 +110,7 @@ const isCode = (error: unknown, code: string) => error instanceof CallError && e
 export class Contexts {
   readonly #locks = new Locks()
   readonly #reports = new ExitReports()
+  readonly #processes = new ProcessReports()
   /** Contexts that are being made; none rejects. */
   readonly #making = new Map<number, Promise<unknown>>()
   readonly #stopping = new Set<number>()
@@ -113,7 +125,16 @@ export class Contexts {
     for (const { xid, result, owner, at, incarnation } of driver.takePastDeaths?.() ?? [])
       if (!isThere(xid)) this.#reports.add(exitReport(xid, result), owner, at, incarnation)
     driver.onStart = (xid, pid, init) => {
+      this.#processes.started(xid, pid)
       events.tell({ type: 'started', xid, pid, init })
+    }
+    driver.onProcessEnd = (xid, end, owner) => {
+      this.#processes.ended(xid, end)
+      // The end of others is told of otherwise.
+      if (!end.isInit && !end.captured) events.tell({ type: 'process_exited', ...processExit(xid, end) }, owner)
+    }
+    driver.onOom = (xid, kills, owner) => {
+      events.tell({ type: 'oom', xid, kills }, owner)
     }
     driver.onExit = (xid, result, owner) => {
       events.tell({ type: 'exited', ...exitReport(xid, result) }, owner)
@@ -267,6 +288,24 @@ export class Contexts {
       }),
       ...(request.timeout && { timeoutMs: Math.ceil(request.timeout * 1000) })
     })
+  }
+
+  /**
+   * A process of the context: running, or how it has ended, which is kept for a while, of a dead context too.
+   * @throws CallError ESRCH when nothing is known of it
+   */
+  async process(xid: number, pid: number, access: Access): Promise<ProcessReport | null> {
+    for (let waited = 0; ; waited += PROCESS_END_POLL_MS) {
+      const running = await this.driver.processes(xid).catch(noneWhenGone)
+      access.check('read', xid) // another context may have the xid by now
+      if (running.some((process) => process.pid === pid)) return null
+      const report = this.#processes.get(xid, pid)
+      if (report) return report
+      // It has just ended, and its launcher is about to tell how.
+      if (report === undefined || waited >= PROCESS_END_TIMEOUT_MS) break
+      await sleep(PROCESS_END_POLL_MS)
+    }
+    throw new CallError('ESRCH', 'vx_task_xid', `context ${xid} has no process ${pid}, and none whose end is known`)
   }
 
   async kill(xid: number, pid: number, signal: number, write: Write): Promise<void> {
@@ -456,6 +495,7 @@ export class Contexts {
     await writes.vx_create(xid, { flags: initial, owner, ...(body.root !== undefined && { root: body.root }) })
     this.#noteWord(write, 'flags', null, plan.flags)
     this.#reports.forget(xid) // that was another context
+    this.#processes.forget(xid)
     write.events.add({ type: 'created', xid, name: plan.uname.context ?? null })
     try {
       this.logs.forget(xid)

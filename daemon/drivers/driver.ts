@@ -70,6 +70,8 @@ export interface Captured {
   status: number
   stdout: string
   stderr: string
+  /** The kernel has killed it for lack of memory; null: nobody knows. */
+  oomKilled: boolean | null
   /** A stream went over the limit. */
   truncated: boolean
   timedOut: boolean
@@ -133,6 +135,19 @@ export interface ContextDetails {
   created_at: string
   /** At least one guest process is alive. */
   populated: boolean
+  /** How its last run ended; null when none has. */
+  last_exit: WaitResult | null
+}
+
+/** How a process ended that was started by vx_migrate. */
+export interface ProcessEnd {
+  pid: number
+  /** wait(2) status word. */
+  status: number
+  /** Null: nobody knows. */
+  oomKilled: boolean | null
+  isInit: boolean
+  captured: boolean
 }
 
 /** A guest's request to the host: reboot(2), or with SC_HELPER a change of its state. */
@@ -215,6 +230,10 @@ export interface Driver {
   revision(xid: number): number | undefined
   /** Called when a process has been started; pid of the host. */
   onStart?: ((xid: number, pid: number, isInit: boolean) => void) | undefined
+  /** Called when a process that this daemon has started has ended. */
+  onProcessEnd?: ((xid: number, end: ProcessEnd, owner: number | null) => void) | undefined
+  /** Called when the kernel has killed processes of a context for lack of memory; so many since its creation. */
+  onOom?: ((xid: number, kills: number, owner: number | null) => void) | undefined
   /**
    * Called when the last process of a context has ended, before onDeath where that ends the context. A Linux-VServer
    * kernel tells of it only where it does.

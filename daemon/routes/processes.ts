@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import { decodeStatus } from '../contexts/exit-reports.js'
+import { processExit } from '../contexts/process-reports.js'
 import { CallError, whileThere } from '../drivers/errors.js'
 import { hold } from '../plugins/admission.js'
 import { ref, XidParams } from '../schemas/common.js'
@@ -8,7 +9,9 @@ import {
   CapturedProcess,
   KillRequest,
   ProcessList,
+  ProcessParams,
   ProcessRequest,
+  ProcessStatus,
   StartedProcess,
   Task,
   TaskParams
@@ -38,8 +41,9 @@ export function processRoutes(app: App, { contexts, driver, stopping }: Resource
       const running = contexts.startProcess(xid, request.body, writeOf(request)).finally(release)
       const { pid, captured } = await unlessStopping(running, stopping)
       if (!captured) return reply.code(201).send({ pid, xid })
-      const { status, stdout, stderr, truncated, timedOut } = captured
-      return reply.send({ pid, ...decodeStatus(status), stdout, stderr, truncated, timed_out: timedOut })
+      const { status, oomKilled, stdout, stderr, truncated, timedOut } = captured
+      const ended = { ...decodeStatus(status), oom_killed: oomKilled }
+      return reply.send({ pid, ...ended, stdout, stderr, truncated, timed_out: timedOut })
     }
   })
 
@@ -53,6 +57,24 @@ export function processRoutes(app: App, { contexts, driver, stopping }: Resource
       response: { 200: ref(ProcessList), ...problems }
     },
     handler: async (request) => ({ processes: await driver.processes(request.params.xid) })
+  })
+
+  app.get('/contexts/:xid/processes/:pid', {
+    config: { action: 'read' },
+    schema: {
+      summary: 'Get a process, or how it has ended',
+      description: 'How a process that was started here has ended is known for ten minutes, of the last 4,096.',
+      operationId: 'get_process',
+      tags,
+      params: ProcessParams,
+      response: { 200: ref(ProcessStatus), ...problems }
+    },
+    handler: async ({ params: { xid, pid }, access }) => {
+      const report = await contexts.process(xid, pid, access)
+      if (report) return { ...processExit(xid, report), running: false, ended_at: new Date(report.at).toISOString() }
+      const unknown = { exit_code: null, term_signal: null, raw_status: null, oom_killed: null, ended_at: null }
+      return { xid, pid, running: true, ...unknown }
+    }
   })
 
   app.post('/contexts/:xid/kill', {

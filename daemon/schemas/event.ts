@@ -8,6 +8,8 @@ import type { ExitReport } from './context.js'
 export const eventTypes = [
   'created',
   'started',
+  'process_exited',
+  'oom',
   'exited',
   'paused',
   'resumed',
@@ -22,6 +24,10 @@ export type Happening =
   | { type: 'created'; xid: number; name: string | null }
   /** A process has been started; pid of the host. */
   | { type: 'started'; xid: number; pid: number; init: boolean }
+  /** A process that was started on its own, neither init nor captured, has ended. */
+  | ({ type: 'process_exited'; pid: number } & Omit<ExitReport, 'reboot_cmd'>)
+  /** The kernel has killed processes for lack of memory: so many since the creation. */
+  | { type: 'oom'; xid: number; kills: number }
   /** The last process has ended; how is that of the init or of the last task. */
   | ({ type: 'exited' } & ExitReport)
   | { type: 'paused' | 'resumed'; xid: number }

@@ -6,7 +6,7 @@ import { AppliedContext, Context, ContextList, CreatedContext, ExitReport, Info,
 import { Health, Home, Ready, Version, Vocabulary } from './host.js'
 import { ChangedLimits, Limits } from './limits.js'
 import { Problem } from './problem.js'
-import { CapturedProcess, ProcessList, StartedProcess, Task } from './process.js'
+import { CapturedProcess, ProcessList, ProcessStatus, StartedProcess, Task } from './process.js'
 import { ChangedUname, ChangedUnameField, Uname, UnameFieldReply } from './uname.js'
 import { ChangedFlagsWord, ChangedWord, FlagsWord, Word } from './word.js'
 
@@ -32,6 +32,7 @@ export const components: TSchema[] = [
   StatReply,
   StartedProcess,
   CapturedProcess,
+  ProcessStatus,
   ProcessList,
   Task,
   Home,

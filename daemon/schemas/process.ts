@@ -47,7 +47,8 @@ const command = {
     Type.Record(Type.String({ pattern: '^[^=\\u0000]+$' }), Text(), {
       maxProperties: 1024,
       additionalProperties: false,
-      description: 'Added to PATH, HOME and TERM, which have defaults, and to what `user` brings. Nothing else is inherited.'
+      description:
+        'Added to PATH, HOME and TERM, which have defaults, and to what `user` brings. Nothing else is inherited.'
     })
   ),
   cwd: Type.Optional(AbsolutePath('Working directory inside the guest; default /.')),
@@ -88,6 +89,10 @@ export const StartedProcess = strict(
   { $id: 'StartedProcess', description: 'A process that runs.' }
 )
 
+const OomKilled = nullable(
+  Type.Boolean({ description: 'The kernel killed it for lack of memory; null where that cannot be known.' })
+)
+
 export const CapturedProcess = strict(
   {
     pid: Pid,
@@ -95,10 +100,26 @@ export const CapturedProcess = strict(
     term_signal: nullable(Type.String({ description: 'Name of the signal that ended it.' })),
     stdout: Type.String({ description: 'UTF-8; bytes that are not become U+FFFD.' }),
     stderr: Type.String({ description: 'UTF-8; bytes that are not become U+FFFD.' }),
+    oom_killed: OomKilled,
     truncated: Type.Boolean({ description: 'A stream was longer than is kept.' }),
     timed_out: Type.Boolean()
   },
   { $id: 'CapturedProcess', description: 'A process that has ended, with its output.' }
+)
+
+export const ProcessParams = strict({ xid: XID, pid: Type.Integer({ minimum: 1, maximum: 2_147_483_647 }) })
+export const ProcessStatus = strict(
+  {
+    xid: XID,
+    pid: Pid,
+    running: Type.Boolean({ description: 'The rest is null while it does.' }),
+    exit_code: nullable(Type.Integer({ description: 'Null when a signal ended it.' })),
+    term_signal: nullable(Type.String({ description: 'Name of the signal that ended it.' })),
+    raw_status: nullable(Type.Integer({ description: 'wait(2) status word.' })),
+    oom_killed: OomKilled,
+    ended_at: nullable(Type.String({ format: 'date-time', description: 'When its end was told of.' }))
+  },
+  { $id: 'ProcessStatus', description: 'A process of a context: that it runs, or how it has ended.' }
 )
 
 export const ProcessList = strict(

@@ -12,6 +12,7 @@
 
 #include "../fd.h"
 #include "../syscalls.h"
+#include "attributes.h"
 
 namespace {
 
@@ -62,8 +63,12 @@ bool has_default_action(pid_t pid, int sig) {
   return !(taken >> (sig - 1) & 1);
 }
 
-Result send_signal(int pidfd, pid_t pid, int sig, pid_t init) {
-  if (pid == init && ends_by_default(sig) && has_default_action(pid, sig)) sig = SIGKILL;
+// `cgroup` keeps which signal was asked for, where SIGKILL stands in for it: the report of the end is to say so.
+Result send_signal(int pidfd, pid_t pid, int sig, pid_t init, const std::string& cgroup) {
+  if (pid == init && sig != SIGKILL && ends_by_default(sig) && has_default_action(pid, sig)) {
+    set_attribute(cgroup, "trusted.contextd.asked", std::to_string(sig));
+    sig = SIGKILL;
+  }
   return sys_pidfd_send_signal(pidfd, sig) < 0 ? failed("pidfd_send_signal") : ok();
 }
 
@@ -98,7 +103,7 @@ Result signal_member(const Members& members, pid_t pid, int sig, pid_t init) {
   Result opened = open_member(members, pid);
   if (opened.code) return opened;
   Fd pidfd(static_cast<int>(opened.value));
-  return send_signal(pidfd.get(), pid, sig, init);
+  return send_signal(pidfd.get(), pid, sig, init, members.path);
 }
 
 Result signal_members(const Members& members, int sig, pid_t init, pid_t except) {

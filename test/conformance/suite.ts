@@ -4,6 +4,7 @@ import { TestDaemon, type StartOptions } from '../support/daemon.js'
 import { FILE_LIMIT_MS } from '../support/poll.js'
 import { convergence } from './cases/convergence.js'
 import { creation } from './cases/creation.js'
+import { exits } from './cases/exits.js'
 import { init } from './cases/init.js'
 import { life } from './cases/life.js'
 import { pause } from './cases/pause.js'
@@ -33,6 +34,7 @@ const groups: Record<string, Cases> = {
   users,
   signals,
   life,
+  exits,
   repetition,
   requests
 }

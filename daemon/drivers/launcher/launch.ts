@@ -22,6 +22,8 @@ export class Launch implements Listener {
   started = notOrdered
   /** What runs, as a shim tells a daemon that has come to it; undefined when it ended before. */
   readonly admitted: Promise<Pid1 | undefined>
+  /** Undefined until it has succeeded. */
+  pid: number | undefined
   stdout = nothing
   stderr = nothing
   /** Is given the line of a launcher that takes another order. Without it the line is closed. */
@@ -85,8 +87,10 @@ export class Launch implements Listener {
   onFrame(type: FrameType, payload: string | Buffer): void {
     if (typeof payload !== 'string') this[type === 'O' ? 'stdout' : 'stderr'] = payload
     else if (type === 'A') this.#admit(parsePid1(payload))
-    else if (type === 'S') this.#waiting.shift()?.resolve(Number(payload))
-    else if (type === 'E') {
+    else if (type === 'S') {
+      this.pid = Number(payload)
+      this.#waiting.shift()?.resolve(this.pid)
+    } else if (type === 'E') {
       const [, errno = '', call = '', detail = ''] = /^(\d+) (\S+) (.*)$/s.exec(payload) ?? []
       this.#waiting.shift()?.reject(new CallError(errnoName(Number(errno)), call, detail))
     } else if (type === 'N') this.#takesNext = true

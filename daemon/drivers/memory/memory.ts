@@ -32,6 +32,7 @@ interface ModelProcess {
   comm: string
   startedAt: number
   stdout: string
+  captured: boolean
   timers: NodeJS.Timeout[]
   /** It has come to its end while it was paused. */
   due?: () => void
@@ -54,6 +55,7 @@ interface ModelContext {
   initpid: number
   forks: number
   lastStatus: number
+  lastExit: WaitResult | null
   waiters: Waiters
   revision: number
 }
@@ -95,6 +97,7 @@ export class MemoryDriver implements Driver {
   readonly bcapsAbi = 'vs2.3'
   readonly about = 'a model without processes; nothing runs'
   onStart: Driver['onStart']
+  onProcessEnd: Driver['onProcessEnd']
   onExit: Driver['onExit']
   onDeath: Driver['onDeath']
   onError: Driver['onError']
@@ -134,6 +137,7 @@ export class MemoryDriver implements Driver {
       initpid: 0,
       forks: 0,
       lastStatus: 0,
+      lastExit: null,
       waiters: new Waiters(),
       revision: ++this.#revision
     })
@@ -173,7 +177,14 @@ export class MemoryDriver implements Driver {
     const stdout = process.stdout.slice(0, data.capture.limit)
     return {
       pid: process.pid,
-      captured: { status, stdout, stderr: '', truncated: stdout.length < process.stdout.length, timedOut }
+      captured: {
+        status,
+        oomKilled: false,
+        stdout,
+        stderr: '',
+        truncated: stdout.length < process.stdout.length,
+        timedOut
+      }
     }
   }
 
@@ -304,7 +315,8 @@ export class MemoryDriver implements Driver {
       owner: context.owner,
       root: context.root,
       created_at: new Date(context.createdAt).toISOString(),
-      populated: context.processes.size > 0
+      populated: context.processes.size > 0,
+      last_exit: context.lastExit
     }
   }
 
@@ -355,6 +367,7 @@ export class MemoryDriver implements Driver {
       comm: basename(data.process.argv[0] ?? '').slice(0, 15),
       startedAt: Date.now(),
       stdout: '',
+      captured: data.capture !== undefined,
       timers: [],
       ended,
       end
@@ -374,9 +387,13 @@ export class MemoryDriver implements Driver {
   #end(context: ModelContext, process: ModelProcess, status: number): void {
     if (!context.processes.delete(process.pid)) return
     process.timers.forEach(clearTimeout)
-    if (process.pid === context.initpid) context.initpid = 0
+    const { pid, captured } = process
+    const isInit = pid === context.initpid
+    if (isInit) context.initpid = 0
     context.lastStatus = status
+    if (context.processes.size === 0) context.lastExit = resultOf(context)
     process.end(status)
+    this.onProcessEnd?.(context.xid, { pid, status, oomKilled: false, isInit, captured }, context.owner)
     this.#touch(context)
     if (context.processes.size === 0) this.onExit?.(context.xid, resultOf(context), context.owner)
     this.#removeWhenDead(context)

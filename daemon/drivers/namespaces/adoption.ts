@@ -56,6 +56,7 @@ export class Adoption {
     context.forks = this.#knownForks(context, isIdle)
     this.#lives.add(context)
     if (!isIdle) this.#rejoin(context, stored)
+    else if (stored.exit || stored.last_exit) context.runEnded() // while no daemon ran, perhaps
     await this.#lives.removeWhenDead(context)
   }
 

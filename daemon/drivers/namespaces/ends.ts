@@ -26,13 +26,15 @@ export class Ends {
     context.shim = shim
     const ended = shim.ended.then(async (exit) => {
       context.shim = undefined
+      if (exit) context.endedBy(exit)
+      if (exit && context.initpid)
+        this.#lives.processEnded(context, context.initpid, { ...exit, status: context.lastEnd.status }, false)
       this.#lives.lostPid1(context)
       const isEmpty = exit !== undefined || !isPopulated(context.path)
-      if (exit) context.endedBy(exit)
       // Somebody killed the shim, and not what it was the parent of.
-      else if (!isEmpty) this.followOrphans(context)
+      if (!isEmpty) this.followOrphans(context)
       // It has told the former daemon, or nobody; and launchers that this one knows nothing of have not told it either.
-      else if (isRejoined) context.readExit()
+      else if (!exit && isRejoined) context.readExit()
       if (isEmpty) this.#lives.exited(context)
       this.#lives.tellReboot(context)
       await this.#lives.changed(context)

@@ -36,6 +36,7 @@ import { Lives } from './lives.js'
 import { LoadAverage, LoadSampler } from './load.js'
 import { lxcfsFiles, missingVirtual } from './lxcfs.js'
 import { signalContext } from './signals.js'
+import { OomKills } from './oom-kills.js'
 import { missingSpaces, spacesFor } from './spaces.js'
 import { isEnded, Starts } from './starts.js'
 import { Told } from './told.js'
@@ -53,6 +54,7 @@ export class NamespacesDriver extends Told implements Driver {
   readonly #starts: Starts
   readonly #adoption: Adoption
   readonly #loads: LoadSampler
+  readonly #oomKills: OomKills<Context>
   /** What this host lacks, by "kind.name". */
   readonly #missing: ReadonlyMap<string, string>
   readonly #closing = new AbortController()
@@ -76,6 +78,15 @@ export class NamespacesDriver extends Told implements Driver {
     this.#loads = new LoadSampler({ path: home.contexts, loadAverage: new LoadAverage() }, () =>
       [...this.#lives.all()].filter(({ populated }) => populated)
     )
+    this.#oomKills = new OomKills(
+      home.contexts,
+      () => this.#lives.all(),
+      (context, kills) => this.onOom?.(context.xid, kills, context.owner),
+      this.#lives.reportLost
+    )
+    this.#lives.onRunEnded = (context) => {
+      this.#oomKills.lookAt(context) // the watch may hear only when the cgroup is gone
+    }
     this.#missing = new Map([
       ...[...missingSpaces].map(([flag, why]) => [`flags.${flag}`, why] as const),
       ...missingLimits(home.missing),
@@ -113,6 +124,7 @@ export class NamespacesDriver extends Told implements Driver {
       ready.prepare('join')
       const driver = new NamespacesDriver(home, ready, counter, await missingVirtual(home.missing))
       await driver.#adoption.adoptAll(warn)
+      for (const context of driver.#lives.all()) driver.#oomKills.adopt(context)
       return driver
     } catch (error) {
       launchers?.close()
@@ -319,6 +331,7 @@ export class NamespacesDriver extends Told implements Driver {
       owner: context.owner,
       root: context.root,
       created_at: context.createdAt,
+      last_exit: context.lastExit,
       populated: context.populated
     }
   }
@@ -340,6 +353,7 @@ export class NamespacesDriver extends Told implements Driver {
       for (const join of context.joins) join.release()
     }
     this.#loads.close()
+    this.#oomKills.close()
     this.#launchers.close()
     this.#forks?.close()
     this.#home.close()

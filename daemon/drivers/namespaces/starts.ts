@@ -143,6 +143,7 @@ export class Starts {
       const ended = join.ended.then(async (exit) => {
         context.joins.delete(join)
         if (exit) context.taskEndedBy(exit)
+        if (exit && join.pid) this.#lives.processEnded(context, join.pid, exit, data.capture !== undefined)
         await this.#lives.changed(context)
       })
       ended.catch(this.#lives.reportLost)

@@ -50,7 +50,14 @@ export const processes: Cases = (test, api) => {
 
   test('capture answers the output and the exit code', async (t) => {
     const guest = await api.guest(t)
-    const ended = { exit_code: 0, term_signal: null, stderr: '', truncated: false, timed_out: false }
+    const ended = {
+      exit_code: 0,
+      term_signal: null,
+      oom_killed: false,
+      stderr: '',
+      truncated: false,
+      timed_out: false
+    }
     const { pid, ...report } = await guest.capture(['echo', 'hello', 'guest'])
     t.ok(pid > 0)
     t.same(report, { ...ended, stdout: 'hello guest\n' })
