@@ -29,6 +29,10 @@ export function withErrno<T>(call: string, path: string, work: () => T): T {
 
 export const isGone = (error: unknown) => error instanceof CallError && error.code === 'ESRCH'
 
+/** Short at the moment: descriptors, memory. Says nothing of what was asked for. */
+export const isShortage = (error: unknown) =>
+  ['EMFILE', 'ENFILE', 'ENOMEM'].includes((error as { code?: string } | undefined)?.code ?? '')
+
 /** What `read` answers, or undefined when the context it is about has ended meanwhile. */
 export function whileThere<T>(read: () => T): T | undefined {
   try {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { SC_HELPER } from '../../vocabulary/flags.js'
 import { rebootName } from '../../vocabulary/reboot.js'
 import type { WaitResult } from '../driver.js'
-import { CallError, withErrno } from '../errors.js'
+import { CallError, isShortage, withErrno } from '../errors.js'
 import type { Launchers } from '../launcher/launchers.js'
 import type { End, Pid1 } from '../launcher/report.js'
 import { PastDeaths, type Death } from '../past-deaths.js'
@@ -178,9 +178,14 @@ export async function removeDirectory(path: string): Promise<void> {
       })
       return
     } catch (error) {
-      if (!(error instanceof CallError && error.code === 'EBUSY') || Date.now() > deadline) throw error
+      const mayPass = isShortage(error) || (error instanceof CallError && error.code === 'EBUSY')
+      if (!mayPass || Date.now() > deadline) throw error
     }
-    if (isPopulated(path)) killAll(path)
+    try {
+      if (isPopulated(path)) killAll(path)
+    } catch (error) {
+      if (!isShortage(error)) throw error
+    }
     await sleep(delay)
   }
 }
