@@ -26,6 +26,10 @@ export interface Config {
   guestLog: GuestLogKind
   logDir: string
   /** Bytes. */
+  /** Bytes. */
+  captureMemory: number
+  /** 0: no limit. */
+  defaultPidsMax: number
   logSize: number
   logFiles: number
   journalSocket: string
@@ -118,6 +122,8 @@ export function readConfig(args: string[], env: NodeJS.ProcessEnv): Config | 'he
     logLevel: value('logLevel') ?? '',
     guestLog: value('guestLog') as GuestLogKind,
     logDir: value('logDir') ?? '',
+    captureMemory: number('captureMemory'),
+    defaultPidsMax: number('defaultPidsMax'),
     logSize: number('logSize'),
     logFiles: number('logFiles'),
     journalSocket: value('journalSocket') ?? '',

@@ -68,8 +68,10 @@ export interface MigrateData {
 export interface Captured {
   /** wait(2) status word. */
   status: number
-  stdout: string
-  stderr: string
+  stdout: Buffer
+  stderr: Buffer
+  /** To be called when the output is not needed any more, any number of times: it has room that others wait for. */
+  release?: () => void
   /** The kernel has killed it for lack of memory; null: nobody knows. */
   oomKilled: boolean | null
   /** A stream went over the limit. */

@@ -1,3 +1,4 @@
+import { finished } from 'node:stream/promises'
 import Type from 'typebox'
 import { decodeStatus } from '../contexts/exit-reports.js'
 import { processExit } from '../contexts/process-reports.js'
@@ -17,6 +18,7 @@ import {
   TaskParams
 } from '../schemas/process.js'
 import { parseSignal } from '../vocabulary/signals.js'
+import { capturedText, SHORT_OUTPUT } from './captured.js'
 import { unlessStopping, writeOf, type App, type Resources } from './types.js'
 
 const tags = ['processes']
@@ -41,9 +43,13 @@ export function processRoutes(app: App, { contexts, driver, stopping }: Resource
       const running = contexts.startProcess(xid, request.body, writeOf(request)).finally(release)
       const { pid, captured } = await unlessStopping(running, stopping)
       if (!captured) return reply.code(201).send({ pid, xid })
-      const { status, oomKilled, stdout, stderr, truncated, timedOut } = captured
-      const ended = { ...decodeStatus(status), oom_killed: oomKilled }
-      return reply.send({ pid, ...ended, stdout, stderr, truncated, timed_out: timedOut })
+      const { status, oomKilled, stdout, stderr, truncated, timedOut, release: letGo } = captured
+      if (letGo) void finished(reply.raw).then(letGo, letGo)
+      const ended = { pid, ...decodeStatus(status), oom_killed: oomKilled, truncated, timed_out: timedOut }
+      if (stdout.length + stderr.length <= SHORT_OUTPUT)
+        return reply.send({ ...ended, stdout: stdout.toString(), stderr: stderr.toString() })
+      void reply.type('application/json; charset=utf-8')
+      return reply.send(capturedText(ended, stdout, stderr) as never)
     }
   })
 

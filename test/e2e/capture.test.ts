@@ -1,4 +1,5 @@
 /** Captured processes: output, input, limits and time. */
+import { connect } from 'node:net'
 import { TestDaemon } from '../support/daemon.js'
 import { guestOf } from '../support/guest.js'
 import { hasLine, logOf } from '../support/log.js'
@@ -37,6 +38,38 @@ onRealDrivers((test, daemon, driver) => {
     t.equal(result.stdout.length, MIB)
     t.equal(result.stderr.length, MIB)
     t.match(result.stdout.slice(-3) + result.stderr.slice(-3), 'xxxyyy')
+  })
+
+  test('a mebibyte of bytes that take more as text arrives whole', async (t) => {
+    const guest = await guestOf(t, daemon)
+    const script = `head -c ${MIB} /dev/zero; head -c ${MIB} /dev/zero | tr "\\0" "\\377" >&2`
+    const { stdout, stderr, truncated, exit_code } = await guest.shell(script)
+    t.strictSame([truncated, exit_code], [false, 0])
+    t.ok(stdout === '\0'.repeat(MIB), 'NUL')
+    t.ok(stderr === '\ufffd'.repeat(MIB), '0xff')
+  })
+
+  test('with room for one output at a time all are answered, though a client reads nothing', async (t) => {
+    const narrow = await TestDaemon.start(driver, {
+      args: ['--capture-memory', '1M', '--send-timeout', '2'],
+      ...(driver === 'vserver' && { emulator: [] })
+    })
+    t.teardown(() => narrow.cleanUp())
+    const guest = await guestOf(t, narrow, sleeping)
+    const body = JSON.stringify({ argv: ['/bin/sh', '-c', `head -c ${MIB} /dev/zero`], capture: true })
+    const mute = connect(narrow.socket)
+    t.teardown(() => mute.destroy())
+    mute.pause()
+    mute.write(
+      `POST ${guest.path}/processes HTTP/1.1\r\nhost: d\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+    )
+    const outputs = await Promise.all(
+      Array.from({ length: 8 }, async () => (await guest.shell(`head -c ${MIB} /dev/zero`)).stdout.length)
+    )
+    t.strictSame(
+      outputs,
+      Array.from({ length: 8 }, () => MIB)
+    )
   })
 
   test('exactly one megabyte is not truncated', async (t) => {

@@ -100,6 +100,17 @@ onRealDrivers((test, daemon, driver) => {
     t.equal(hex(statusField(initpid, 'CapEff')), 0n)
   })
 
+  test('what the kernel counts for a uid over all guests leaves half to the host', async (t) => {
+    const guest = await guestWithInit(t)
+    const limits = readFileSync(`/proc/${daemon.pid}/limits`, 'utf8')
+    const ofGuest = (await guest.capture(['/bin/cat', '/proc/self/limits'])).stdout
+    for (const name of ['Max pending signals', 'Max msgqueue size']) {
+      const hard = (text: string) => Number(new RegExp(`^${name} +\\d+ +(\\d+) `, 'm').exec(text)?.[1])
+      t.equal(hard(ofGuest), Math.floor(hard(limits) / 2), name)
+    }
+    t.match((await guest.capture(['/bin/cat', '/proc/self/mounts'])).stdout, / devpts .*[ ,]max=256[, ]/m)
+  })
+
   test('nothing but descriptors 0 to 2 reaches a guest, as init, alone or captured', async (t) => {
     const guest = await guestWithInit(t)
     const { initpid } = await guest.context()

@@ -1,3 +1,4 @@
+import { captureMemory, type Claim } from '../capture-memory.js'
 import { CallError } from '../errors.js'
 import { errnoName, type FrameType } from '../native.js'
 import type { Line, Listener } from './line.js'
@@ -30,6 +31,7 @@ export class Launch implements Listener {
   onFree: ((line: Line) => void) | undefined
 
   readonly #line: Line
+  #claim: Claim | undefined
   #takesNext = false
   #finish: (exit: Exit | undefined) => void = () => undefined
   #admit: (pid1: Pid1 | undefined) => void = () => undefined
@@ -60,6 +62,7 @@ export class Launch implements Listener {
 
   /** Lets go of the launcher without ending it. */
   release(): void {
+    this.releaseOutput()
     this.#line.listener = undefined
     this.#line.close()
   }
@@ -71,8 +74,22 @@ export class Launch implements Listener {
     return new Promise<number>((resolve, reject) => this.#waiting.push({ resolve, reject }))
   }
 
+  /** Called when the output is not needed any more. */
+  readonly releaseOutput = (): void => {
+    this.#claim?.release()
+  }
+
+  /** The launcher keeps its output until there is room for it here. */
+  #claimRoom(bytes: number): void {
+    this.#claim = captureMemory.claim(bytes, () => {
+      this.#line.resume()
+    })
+    if (!this.#claim.isGranted) this.#line.pause()
+  }
+
   /** Of the line. */
   onEnd(): void {
+    this.releaseOutput() // what there is of it is of no use
     this.#over(undefined)
   }
 
@@ -86,6 +103,7 @@ export class Launch implements Listener {
   /** Of the line. */
   onFrame(type: FrameType, payload: string | Buffer): void {
     if (typeof payload !== 'string') this[type === 'O' ? 'stdout' : 'stderr'] = payload
+    else if (type === 'B') this.#claimRoom(Number(payload))
     else if (type === 'A') this.#admit(parsePid1(payload))
     else if (type === 'S') {
       this.pid = Number(payload)

@@ -174,15 +174,17 @@ export class MemoryDriver implements Driver {
     if (data.timeoutMs) process.timers.push(setTimeout(kill, data.timeoutMs))
     if (!data.capture) return { pid: process.pid }
     const status = await process.ended
-    const stdout = process.stdout.slice(0, data.capture.limit)
+    const written = Buffer.from(process.stdout)
+    const stdout = written.subarray(0, data.capture.limit)
+    const truncated = stdout.length < written.length
     return {
       pid: process.pid,
       captured: {
         status,
         oomKilled: false,
         stdout,
-        stderr: '',
-        truncated: stdout.length < process.stdout.length,
+        stderr: Buffer.alloc(0),
+        truncated,
         timedOut
       }
     }

@@ -31,7 +31,7 @@ import { moveInto } from './delegation.js'
 import { Ends } from './ends.js'
 import { ForkCounter } from './forks.js'
 import { hostNames } from './host-names.js'
-import { applyLimits, LIMIT_FLAGS, missingLimits, type Limited } from './limits.js'
+import { applyDefaults, applyLimits, LIMIT_FLAGS, missingLimits, type Limited } from './limits.js'
 import { Lives } from './lives.js'
 import { LoadAverage, LoadSampler } from './load.js'
 import { lxcfsFiles, missingVirtual } from './lxcfs.js'
@@ -100,15 +100,17 @@ export class NamespacesDriver extends Told implements Driver {
    * Probes, adopts the contexts that are there, and clears away half-made ones.
    * @param root cgroup directory for contexts (CgroupHome)
    * @param log where output goes that is not captured
+   * @param defaultPidsMax of Limiting
    * @param warn hears of contexts that cannot be taken over
    * @throws CallError naming the call that this user or kernel refuses
    */
   static async open(
     root: string | undefined,
     log: LogTarget | undefined,
-    warn: (error: unknown) => void
+    warn: (error: unknown) => void,
+    defaultPidsMax = 0
   ): Promise<NamespacesDriver> {
-    const home = new CgroupHome(root)
+    const home = new CgroupHome(root, defaultPidsMax)
     let launchers: Launchers | undefined
     const counter = ForkCounter.open(home.contexts, home.level)
     const forks = counter instanceof ForkCounter ? counter : undefined
@@ -154,6 +156,7 @@ export class NamespacesDriver extends Told implements Driver {
     withErrno('mkdir', context.path, () => {
       mkdirSync(context.path, { mode: 0o755 })
     })
+    applyDefaults(context.path, this.#home)
     context.flags = data.flags
     context.forks = this.#forks?.count(context.path, xid, 0)
     if (context.paused) setFrozen(context.path, true)
@@ -301,7 +304,7 @@ export class NamespacesDriver extends Told implements Driver {
 
   /** The files first: what the kernel refuses is not kept. */
   #limit(context: Context, wanted: Limited): Promise<void> {
-    return applyLimits(context.path, wanted, context, this.#home.missing)
+    return applyLimits(context.path, wanted, context, this.#home)
   }
 
   exists(xid: number): boolean {

@@ -100,7 +100,8 @@ export class Starts {
     if (!data.capture) return { pid }
     const exit = await join.ended
     if (!exit) throw new CallError('EIO', 'waitpid', 'the launcher was killed before the process ended')
-    return { pid, captured: { ...exit, stdout: join.stdout.toString(), stderr: join.stderr.toString() } }
+    const { stdout, stderr, releaseOutput: release } = join
+    return { pid, captured: { ...exit, stdout, stderr, release } }
   }
 
   async #ensurePid1(context: Context): Promise<Pid1> {

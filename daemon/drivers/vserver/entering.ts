@@ -144,7 +144,8 @@ export class Entrances {
     const exit = await launch.ended
     if (!exit) throw new CallError('EIO', 'waitpid', 'the launcher was killed before the process ended')
     const { oomKilled } = endOf(pid, exit, data)
-    return { pid, captured: { ...exit, oomKilled, stdout: launch.stdout.toString(), stderr: launch.stderr.toString() } }
+    const { stdout, stderr, releaseOutput: release } = launch
+    return { pid, captured: { ...exit, oomKilled, stdout, stderr, release } }
   }
 }
 

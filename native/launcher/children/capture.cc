@@ -84,6 +84,12 @@ int tell_outcome(const Spec& spec, const Failure& failure, const Child& child, O
   }
   FrameView frames[frames_max];
   size_t count = 0;
+  char size[24];
+  const size_t total = outcome->sizes[0] + outcome->sizes[1];
+  if (total > unasked_output) {
+    int length = snprintf(size, sizeof size, "%zu", total);
+    frames[count++] = {Frame::size, size, static_cast<size_t>(length)};
+  }
   constexpr Frame types[] = {Frame::out, Frame::err};
   for (int i = 0; i < 2; i++)
     if (outcome->sizes[i] > 0) frames[count++] = {types[i], outcome->output[i], outcome->sizes[i]};

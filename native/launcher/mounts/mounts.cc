@@ -220,7 +220,8 @@ Failed make_over_proc(int proc, int base, GuestMounts* m) {
 // File systems of the guest's own. One tmpfs for all of them: making and ending one is what costs time. A guest sees
 // no way from one to another.
 Failed mount_own(int root, GuestMounts* m) {
-  int pts = make_mount("devpts", devices_only, {{"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}});
+  int pts =
+      make_mount("devpts", devices_only, {{"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}, {"max", most_ptys}});
   int base = make_mount("tmpfs", 0, {{"mode", "700"}});
   if (pts < 0 || base < 0) return last_error("fsmount", "tmpfs");
   int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
