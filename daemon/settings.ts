@@ -93,7 +93,7 @@ export const settings = {
     key: 'capture_memory',
     placeholder: 'BYTES',
     help: 'captured output of all processes that is held at a time, such as 64M',
-    fallback: '64M',
+    fallback: '32M',
     range: [1_048_576, 2 ** 40]
   },
   defaultPidsMax: {

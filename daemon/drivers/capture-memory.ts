@@ -1,7 +1,7 @@
 /** What all captured output together may take of the daemon. A launcher keeps its own until there is room for it. */
 
 /** Bytes, until --capture-memory says otherwise. */
-const DEFAULT_CAPTURE_MEMORY = 64 * 1024 * 1024
+const DEFAULT_CAPTURE_MEMORY = 32 * 1024 * 1024
 
 interface Waiting {
   bytes: number
