@@ -10,7 +10,9 @@ export class CallError extends Error {
   constructor(
     readonly code: string,
     readonly call: string,
-    readonly detail: string
+    readonly detail: string,
+    /** A process has told it that a guest may trace, so the errno may be any. */
+    readonly isHearsay = false
   ) {
     super(`${call}: ${code}: ${detail}`)
   }

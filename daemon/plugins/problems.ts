@@ -75,7 +75,7 @@ export function problemOf(error: unknown): Problem {
     return { type: 'validation', title: 'Bad Request', status: 400, detail: error.message }
   if (error instanceof CallError) {
     const { code, call, detail } = error
-    const status = statusOfErrno.get(code) ?? 500
+    const status = statusOfErrno.get(code) ?? (error.isHearsay ? 422 : 500)
     return { type: code.toLowerCase(), title: STATUS_CODES[status] ?? code, status, detail, errno: code, call }
   }
   return fromSystem(error as NodeJS.ErrnoException) ?? fromFastify(error as FastifyError)

@@ -149,9 +149,9 @@ export const KillRequest = strict({
   signal: Type.Unsafe<string | number>({
     anyOf: [
       { type: 'string', maxLength: 16 },
-      { type: 'integer', minimum: 0, maximum: 64 }
+      { type: 'integer' } // its range is said by parseSignal, which knows what a signal is
     ],
-    description: 'Name or number; 0 only probes.',
+    description: 'Name, or number from 0 to 64; 0 only probes.',
     examples: ['SIGTERM', 15]
   })
 })

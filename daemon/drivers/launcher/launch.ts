@@ -110,7 +110,7 @@ export class Launch implements Listener {
       this.#waiting.shift()?.resolve(this.pid)
     } else if (type === 'E') {
       const [, errno = '', call = '', detail = ''] = /^(\d+) (\S+) (.*)$/s.exec(payload) ?? []
-      this.#waiting.shift()?.reject(new CallError(errnoName(Number(errno)), call, detail))
+      this.#waiting.shift()?.reject(new CallError(errnoName(Number(errno)), call, detail, true))
     } else if (type === 'N') this.#takesNext = true
     else if (type === 'X') {
       const exit = parseExit(payload)

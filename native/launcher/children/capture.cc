@@ -77,6 +77,13 @@ Deadlines deadlines_of(const Spec& spec) {
   return d;
 }
 
+void take_as_outcome(const Spec& spec, const Deadlines& deadlines, Failure* failure, Outcome* outcome) {
+  if (!spec.capture || failure->code != ETIMEDOUT || deadlines.end == 0 || now_ms() < deadlines.end) return;
+  *failure = {};
+  outcome->timed_out = true;
+  outcome->status = SIGKILL;
+}
+
 int tell_outcome(const Spec& spec, const Failure& failure, const Child& child, Outcome* outcome, bool takes_next) {
   if (failure.code) {
     send_failure(failure);

@@ -32,6 +32,10 @@ Deadlines deadlines_of(const Spec& spec);
 // behind with its output writes to the log from now on.
 Outcome see_through(const Child& child, const Spec& spec, long deadline, Pipes* pipes, Log* log);
 
+// A captured process whose whole time was over before its exec has had its time like any other: it is an outcome then,
+// no failure.
+void take_as_outcome(const Spec& spec, const Deadlines& deadlines, Failure* failure, Outcome* outcome);
+
 // The last frames of an order: the failure, or what it wrote and how it ended. `takes_next`: the launcher goes on to
 // another order. Returns the launcher's exit code.
 int tell_outcome(const Spec& spec, const Failure& failure, const Child& child, Outcome* outcome,

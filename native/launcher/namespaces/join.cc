@@ -150,11 +150,13 @@ int run_join(const Spec& spec, const Join& join, Pipes pipes, const ChildStack& 
     outcome.oom = oom_killed(child.pid, outcome.status);
     if (spec.poke_reaper) keep_status("trusted.contextd.last_exit", outcome.status, outcome.oom);
   }
+  const bool has_started = !failure.code;
+  take_as_outcome(spec, deadlines, &failure, &outcome);
   // The reaper looks whether this was the last process, also after a start that failed.
   if (spec.poke_reaper) sys_pidfd_send_signal(PID1_FD, SIGCHLD);
   // A log may go on, a tracer keeps the end of a child to itself, children that a guest has made ours (CLONE_PARENT)
   // would wait to be waited for, and much output would leave much memory behind.
-  *takes_next = !failure.code && spec.capture && outcome.sizes[0] + outcome.sizes[1] <= modest_output &&
+  *takes_next = has_started && spec.capture && outcome.sizes[0] + outcome.sizes[1] <= modest_output &&
                 !log.is_open() && is_childless();
   if (*takes_next) {
     close(child.ended);

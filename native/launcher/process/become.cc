@@ -41,6 +41,10 @@ const char* path_of(const Spec& spec) {
   return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 }
 
+const char* program_of(const Spec& spec) {
+  return *spec.argv.items[0] ? spec.argv.items[0] : "the name of the program is empty";
+}
+
 // What to do with a path that the program may be at. Returns 0 when it was this one, or an errno.
 using Attempt = int (*)(const char* path, const Spec& spec);
 
@@ -59,6 +63,7 @@ int try_access(const char* path, const Spec&) {
 // The search of execvp(3), but along the guest's own PATH.
 int search(const Spec& spec, Attempt attempt) {
   const char* name = spec.argv.items[0];
+  if (!*name) return ENOENT;  // as execvp(3) has it, and not the first directory of PATH
   if (strchr(name, '/')) return attempt(name, spec);
   int result = ENOENT;
   for (const char* at = path_of(spec); *at;) {
@@ -222,7 +227,7 @@ Failed check_command(const Spec& spec) {
   int err = search(spec, try_access);
   // Nowhere that the guest could lead us to before it sees this process: its links may point out of its root.
   if (chdir("/") < 0) return {errno, "chdir", "/"};
-  return {err, "execve", spec.argv.items[0]};
+  return {err, "execve", program_of(spec)};
 }
 
 Failed start_command(const Spec& spec) {
@@ -232,5 +237,5 @@ Failed start_command(const Spec& spec) {
   // CVE-2024-21626: nothing but 0-2 may reach the guest. What stays open until exec is closed by it.
   if (int err = close_from(3, true)) return {err, "close_range", ""};
   if (Failed failed = limit_resources(spec); failed.code) return failed;
-  return {search(spec, try_exec), "execve", spec.argv.items[0]};
+  return {search(spec, try_exec), "execve", program_of(spec)};
 }

@@ -131,6 +131,7 @@ int run_vserver_enter(const Spec& spec, Pipes pipes) {
   close_child_ends(&pipes);  // when no child was made, they are open still, and the log would never end
   Outcome outcome;
   if (!failure.code) outcome = see_through(child, spec, deadlines.end, &pipes, &log);
+  take_as_outcome(spec, deadlines, &failure, &outcome);
   int code = tell_outcome(spec, failure, child, &outcome);
   let_go_of_daemon();
   log.see_through();

@@ -68,6 +68,30 @@ export const processes: Cases = (test, api) => {
     t.match(await guest.capture(['echo', 'grüße 漢字']), { ...ended, stdout: 'grüße 漢字\n' })
   })
 
+  test('an empty name of a program is ENOENT, and so is a long one none that the daemon fails by', async (t) => {
+    const guest = await api.guest(t)
+    for (const capture of [true, false]) {
+      isProblem(t, await start(guest.path, { argv: [''], capture }), 422, { errno: 'ENOENT' })
+      for (const argv of [['x'.repeat(300)], ['x'.repeat(10_000)], [`/${'x'.repeat(300)}`], [`/${'x/'.repeat(5000)}`]])
+        t.match(await start(guest.path, { argv, capture }), { status: 422, body: { call: 'execve' } })
+    }
+  })
+
+  test('the name of an environment variable is said when it is none', async (t) => {
+    const guest = await api.guest(t)
+    for (const name of ['', 'a=b', 'a\0'])
+      isProblem(t, await start(guest.path, { argv: ['true'], env: { [name]: 'x' } }), 400, {
+        type: 'validation',
+        detail: /^body\.env has a variable named ".*": a name is not empty/
+      })
+  })
+
+  test('a timeout that is over before the start is a captured one that timed out', async (t) => {
+    const guest = await api.running(t)
+    const { timed_out, exit_code, term_signal } = await guest.capture(sleeper, { timeout: 0.0001 })
+    t.strictSame([timed_out, exit_code, term_signal], [true, null, 'SIGKILL'])
+  })
+
   test('captures at the same time each get their own output', async (t) => {
     const guest = await api.guest(t)
     const words = Array.from({ length: 20 }, (_, n) => `word ${n}`)
