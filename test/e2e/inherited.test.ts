@@ -57,6 +57,11 @@ for (const driver of ['namespaces', 'vserver'] as const)
       await bare.start(['/bin/sleep', '1000'])
       await bare.start(script('late', 'exec sleep 1000'), { flags: ['SET_INIT'] })
       for (const line of expected('late')) await hasLine(bare, line)
+      if (driver !== 'namespaces') return
+      // What bcaps allow is not cut by them: the ambient set is emptied for its own sake.
+      const raw = await guestOf(t, daemon)
+      t.equal((await daemon.patch(`${raw.path}/bcaps`, { set: ['NET_RAW'] })).status, 200)
+      t.match((await raw.capture(['/bin/cat', status])).stdout, /^CapAmb:\t0000000000000000$/m)
     }
   )
 

@@ -73,7 +73,7 @@ void t.test('namespaces', needsRoot(), async (t) => {
       statuses.push(reply.status)
       if (reply.status === 204) continue
       t.match(reply, { status: 503, body: { errno: 'EMFILE' } }, reply.text)
-      t.not((await daemon.get(path)).body.state, 'stopping')
+      t.not(((await daemon.get(path)).body as { state: string }).state, 'stopping')
       t.equal((await daemon.delete(`${path}?grace=0`)).status, 204)
     }
     t.ok(statuses.includes(503), `it was short indeed: ${statuses.join()}`)

@@ -167,7 +167,7 @@ onRealDrivers((test, daemon) => {
         unreadable
       ],
       ['a FIFO', (path: string) => execFileSync('mkfifo', [path]), unreadable],
-      ['a directory', (path: string) => mkdirSync(path), unreadable],
+      ['a directory', (path: string) => mkdirSync(path, { recursive: true }), unreadable],
       ['a device without end', (path: string) => execFileSync('mknod', [path, 'c', '1', '5']), unreadable]
     ] as const) {
       replaced(make)

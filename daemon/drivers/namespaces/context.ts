@@ -218,7 +218,7 @@ export class Context {
   /** SIGKILL may have stood in for a signal that init would have ended by, but for being PID 1 (native/namespaces/signal.cc). */
   #askedOr({ status, oomKilled }: End): number {
     if (status !== SIGKILL || oomKilled) return status
-    return Number(readAttribute(this.path, 'asked') || SIGKILL)
+    return Number(readAttribute(this.path, 'asked') ?? 0) || SIGKILL
   }
 
   /** Another process has ended. What counts is how the init ended, in a run that has one, or that all were rebooted. */

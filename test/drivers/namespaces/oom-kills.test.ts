@@ -35,7 +35,7 @@ void t.test('each context is told of once for each change, by one watch', async 
     path,
     () => contexts,
     ({ name }, kills) => told.push([name, kills]),
-    t.error
+    (error) => t.error(error)
   )
   t.teardown(() => {
     oom.close()
@@ -63,7 +63,7 @@ void t.test('without a memory controller nothing is watched, and nothing told', 
     path,
     () => contexts,
     () => t.fail('told of'),
-    t.error
+    (error) => t.error(error)
   )
   for (const context of contexts) oom.adopt(context)
   for (const context of contexts) writeFileSync(join(context.path, 'memory.events'), counters(3))
