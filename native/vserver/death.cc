@@ -23,8 +23,8 @@ void catch_wakes() {
 }
 
 // reboot(2) in the context wakes whoever waits. Unless the context ends, the kernel then looks again and again without
-// sleeping, until a signal comes (__wait_exit of kernel/vserver/signal.c). So the thread is sent one when it has run for
-// so long, which what ends by that reboot(2) hardly takes. On its own clock no time passes while it sleeps.
+// sleeping, until a signal comes (__wait_exit of kernel/vserver/signal.c). So the thread is sent one when it has run
+// for so long, which what ends by that reboot(2) hardly takes. On its own clock no time passes while it sleeps.
 constexpr long spin_limit_ns = 20'000'000;
 // More than the thread takes until it is in the call.
 constexpr long entering_limit_ns = spin_limit_ns / 2;

@@ -16,8 +16,8 @@ class Log {
   // poll(2) on `count` descriptors, at most most_polled, that writes down meanwhile what comes.
   // Returns what poll(2) would, or 0 before the time is up.
   int poll(pollfd* fds, nfds_t count, int timeout_ms);
-  // Reads these ends of a captured process's output from now on, -1 for none: whom it has left behind with them goes on.
-  // Where nothing is logged what comes is thrown away.
+  // Reads these ends of a captured process's output from now on, -1 for none: whom it has left behind with them goes
+  // on. Where nothing is logged what comes is thrown away.
   void take_over(const Spec& spec, int out, int err);
   bool is_open() const { return fds_[0] >= 0 || fds_[1] >= 0; }
   // Writes down what the pipes hold now.

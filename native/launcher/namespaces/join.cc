@@ -156,8 +156,8 @@ int run_join(const Spec& spec, const Join& join, Pipes pipes, const ChildStack& 
   if (spec.poke_reaper) sys_pidfd_send_signal(PID1_FD, SIGCHLD);
   // A log may go on, a tracer keeps the end of a child to itself, children that a guest has made ours (CLONE_PARENT)
   // would wait to be waited for, and much output would leave much memory behind.
-  *takes_next = has_started && spec.capture && outcome.sizes[0] + outcome.sizes[1] <= modest_output &&
-                !log.is_open() && is_childless();
+  *takes_next = has_started && spec.capture && outcome.sizes[0] + outcome.sizes[1] <= modest_output && !log.is_open() &&
+                is_childless();
   if (*takes_next) {
     close(child.ended);
     let_go_of_context();
