@@ -29,7 +29,8 @@ const harmful = {
 const WRITES = 150
 const READERS_BUDGET = 1.25
 
-async function crowd(kind: string, socket: string): Promise<ChildProcess> {
+/** Clients in a process of their own, once they are there. */
+export async function crowd(kind: string, socket: string): Promise<ChildProcess> {
   const child = fork(fileURLToPath(new URL('crowd.js', import.meta.url)), [kind, socket])
   const ended = once(child, 'exit').then(() => Promise.reject(new Error(`the clients (${kind}) ended`)))
   ended.catch(() => undefined)

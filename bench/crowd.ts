@@ -61,6 +61,23 @@ const kinds: Record<string, () => void> = {
     }
     for (let together = 0; together < 20; together++) next()
   },
+  /** 100 at once, each 1 MiB of NUL and 1 MiB of 0xff; then it ends, with 1 when one was not answered whole. */
+  captures() {
+    const script = `head -c ${MIB} /dev/zero; head -c ${MIB} /dev/zero | tr '\\0' '\\377' >&2`
+    const body = JSON.stringify({ argv: ['/bin/sh', '-c', script], capture: true })
+    const head = `POST /contexts/1000/processes HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`
+    const least = MIB * ('\\u0000'.length + Buffer.byteLength('\ufffd'))
+    let left = 100
+    for (let count = left; count > 0; count--) {
+      let bytes = 0
+      open(head + body)
+        .on('data', (part) => (bytes += part.length))
+        .once('close', () => {
+          if (bytes < least) process.exit(1)
+          if (--left === 0) process.exit()
+        })
+    }
+  },
   readers() {
     let connected = 0
     for (let count = 0; count < 500; count++)

@@ -4,6 +4,7 @@ import { TestDaemon } from '../test/support/daemon.js'
 import { abuse } from './abuse.js'
 import { addon } from './addon.js'
 import type { Measure } from './bench.js'
+import { captures } from './captures.js'
 import { exec } from './exec.js'
 import { life } from './life.js'
 import { memory } from './memory.js'
@@ -13,11 +14,12 @@ import { isMissed, table, type Section } from './report.js'
 const help = `Usage: node dist/bench/run.js [options]      (npm run bench -- ARGS="--only a,b")
 
   --only LIST   of a (reads), b (life of a context), c (capture exec), d (memory),
-                e (native calls of the vserver driver), f (harmful clients, readers of events); default all
+                e (native calls of the vserver driver), f (harmful clients, readers of events),
+                g (captured output); default all
   --rounds N    rounds of each comparison, 1 to 1000; default 7
   --help        this text
 
-b, c and d run real contexts, e the emulator of test/; they need root. Exit code 1: a budget was missed.
+b, c, d and g run real contexts, e the emulator of test/; they need root. Exit code 1: a budget was missed.
 `
 
 const measures: Record<string, { measure: Measure; needsRoot: boolean }> = {
@@ -26,7 +28,8 @@ const measures: Record<string, { measure: Measure; needsRoot: boolean }> = {
   c: { measure: exec, needsRoot: true },
   d: { measure: memory, needsRoot: true },
   e: { measure: addon, needsRoot: true },
-  f: { measure: abuse, needsRoot: false }
+  f: { measure: abuse, needsRoot: false },
+  g: { measure: captures, needsRoot: true }
 }
 
 const EXIT_MISSED = 1

@@ -17,6 +17,10 @@ export interface Config extends LogSettings {
   auditLog: string
   auditFailure: AuditFailure
   logLevel: string
+  /** Bytes. */
+  captureMemory: number
+  /** 0: no limit. */
+  defaultPidsMax: number
   cgroupRoot: string | undefined
   procVirtual: string
   stateDir: string
@@ -106,6 +110,8 @@ export function readConfig(args: string[], env: NodeJS.ProcessEnv): Config | 'he
     logLevel: value('logLevel') ?? '',
     guestLog: value('guestLog') as GuestLogKind,
     logDir: value('logDir') ?? '',
+    captureMemory: number('captureMemory'),
+    defaultPidsMax: number('defaultPidsMax'),
     logSize: number('logSize'),
     logFiles: number('logFiles'),
     journalSocket: value('journalSocket') ?? '',

@@ -88,6 +88,22 @@ export const settings = {
     fallback: '/var/log/contextd/guests',
     devFallback: 'run/log'
   },
+  captureMemory: {
+    flag: 'capture-memory',
+    key: 'capture_memory',
+    placeholder: 'BYTES',
+    help: 'captured output of all processes that is held at a time, such as 64M',
+    fallback: '32M',
+    range: [1_048_576, 2 ** 40]
+  },
+  defaultPidsMax: {
+    flag: 'default-pids-max',
+    key: 'default_pids_max',
+    placeholder: 'N',
+    help: 'processes and threads of a context that has no limit of its own; 0: no limit',
+    fallback: '16384',
+    range: [0, 4_194_304]
+  },
   logSize: {
     flag: 'log-size',
     key: 'log_size',

@@ -36,6 +36,9 @@ const writes = [
 ] as const
 export type Writes = Pick<Driver, (typeof writes)[number]>
 
+/** Whose process it is by default. */
+const root = { uid: 0, gid: 0, groups: [] }
+
 /**
  * An argument as JSON, words as the API shows them. What a process is given may be secret: values of its environment and
  * its input are not recorded.
@@ -44,8 +47,9 @@ function shown(arg: unknown): unknown {
   if (typeof arg !== 'object' || arg === null) return arg
   if ('process' in arg) {
     const { flags, process, timeoutMs, capture } = arg as MigrateData
-    const { argv, env, cwd, uid, gid, groups } = process
-    const command = { argv, env: Object.keys(env), cwd, uid, gid, groups }
+    const { argv, env, cwd, user = root, umask, rlimits } = process
+    const limits = rlimits?.map(({ name, soft, hard }) => `${name} ${soft} ${hard}`)
+    const command = { argv, env: Object.keys(env), cwd, ...user, umask: umask?.toString(8), rlimits: limits }
     return { flags: formatWord(flags), process: command, timeoutMs, capture: capture !== undefined }
   }
   const copy: Record<string, unknown> = {}

@@ -15,6 +15,7 @@ import { Creation } from './creation.js'
 import { Ending } from './ending.js'
 import { exitReport } from './exit-reports.js'
 import { Locks } from './locks.js'
+import { processExit, ProcessReports, type ProcessReport } from './process-reports.js'
 import { Processes } from './processes.js'
 import type { WordKind } from './words.js'
 import { writesOf, type Applied, type Write } from './write.js'
@@ -34,15 +35,25 @@ export class Contexts {
   ) {
     const ending = (this.#ending = new Ending(driver, this.#locks))
     this.#changes = new Changes(driver, this.#locks)
-    this.#creation = new Creation(driver, this.#locks, this.#changes, ending, logs)
+    const processReports = new ProcessReports()
+    this.#creation = new Creation(driver, this.#locks, this.#changes, ending, logs, processReports)
     this.#convergence = new Convergence(driver, this.#changes)
-    this.#processes = new Processes(driver, this.#creation)
+    this.#processes = new Processes(driver, this.#creation, processReports)
     const isThere = (xid: number) => driver.exists(xid)
     logs.died(isThere) // others may have, while no daemon ran
     for (const { xid, result, owner, at, incarnation } of driver.takePastDeaths?.() ?? [])
       if (!isThere(xid)) ending.note(exitReport(xid, result), owner, at, incarnation)
     driver.onStart = (xid, pid, init) => {
+      processReports.started(xid, pid)
       events.tell({ type: 'started', xid, pid, init })
+    }
+    driver.onProcessEnd = (xid, end, owner) => {
+      processReports.ended(xid, end)
+      // The end of others is told of otherwise.
+      if (!end.isInit && !end.captured) events.tell({ type: 'process_exited', ...processExit(xid, end) }, owner)
+    }
+    driver.onOom = (xid, kills, owner) => {
+      events.tell({ type: 'oom', xid, kills }, owner)
     }
     driver.onExit = (xid, result, owner) => {
       events.tell({ type: 'exited', ...exitReport(xid, result) }, owner)
@@ -92,6 +103,11 @@ export class Contexts {
 
   startProcess(xid: number, request: ProcessRequest, write: Write): Promise<Migrated> {
     return this.#processes.start(xid, request, write)
+  }
+
+  /** A process of the context: running (null), or how it has ended. @throws CallError ESRCH when nothing is known of it */
+  process(xid: number, pid: number, access: Access): Promise<ProcessReport | null> {
+    return this.#processes.get(xid, pid, access)
   }
 
   async kill(xid: number, pid: number, signal: number, write: Write): Promise<void> {

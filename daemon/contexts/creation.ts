@@ -26,6 +26,7 @@ import { startInit } from './command.js'
 import type { Ending } from './ending.js'
 import { isDistributionInit } from './inits.js'
 import type { Locks } from './locks.js'
+import type { ProcessReports } from './process-reports.js'
 import { contextView } from './view.js'
 import { checkSupported, isPaused, tableOf, wordFromInput, wordKinds } from './words.js'
 import { clearFlag, isCode, killAll, noteWord, within, writesOf, type Applied, type Write } from './write.js'
@@ -51,15 +52,24 @@ export class Creation {
   readonly #changes: Changes
   readonly #ending: Ending
   readonly #logs: GuestLogs
+  readonly #processes: ProcessReports
   /** Contexts that are being made; none rejects. */
   readonly #making = new Map<number, Promise<unknown>>()
 
-  constructor(driver: Driver, locks: Locks, changes: Changes, ending: Ending, logs: GuestLogs) {
+  constructor(
+    driver: Driver,
+    locks: Locks,
+    changes: Changes,
+    ending: Ending,
+    logs: GuestLogs,
+    processes: ProcessReports
+  ) {
     this.#driver = driver
     this.#locks = locks
     this.#changes = changes
     this.#ending = ending
     this.#logs = logs
+    this.#processes = processes
   }
 
   /**
@@ -156,6 +166,7 @@ export class Creation {
     await writes.vx_create(xid, { flags: initial, owner, ...(body.root !== undefined && { root: body.root }) })
     noteWord(this.#driver, write, 'flags', null, plan.flags)
     this.#ending.forget(xid) // that was another context
+    this.#processes.forget(xid)
     write.events.add({ type: 'created', xid, name: plan.uname.context ?? null })
     try {
       this.#logs.forget(xid)

@@ -3,8 +3,8 @@ import type { ExitReport } from '../schemas/context.js'
 import { rebootName } from '../vocabulary/reboot.js'
 import { signalName } from '../vocabulary/signals.js'
 
-const KEPT_MS = 10 * 60 * 1000
-const KEPT_MAX = 4096
+export const KEPT_MS = 10 * 60 * 1000
+export const KEPT_MAX = 4096
 
 /** Splits a wait(2) status word. */
 export function decodeStatus(status: number): { exit_code: number | null; term_signal: string | null } {

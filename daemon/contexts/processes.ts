@@ -1,19 +1,53 @@
 /** Processes of a context: started, and signalled. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Driver, Migrated } from '../drivers/driver.js'
+import { CallError, isGone } from '../drivers/errors.js'
+import type { Access } from '../policy/access.js'
 import { invalid, Refusal } from '../refusal.js'
 import { CAPTURE_LIMIT, type ProcessRequest } from '../schemas/process.js'
 import { migrate, SET_INIT, SET_REAPER } from '../vocabulary/migrate.js'
 import { processSpec } from './command.js'
 import type { Creation } from './creation.js'
+import type { ProcessReport, ProcessReports } from './process-reports.js'
 import { requireUnpaused, writesOf, type Write } from './write.js'
+
+/** How long the end of a process may take to be told of, and between looks. */
+const END_TIMEOUT_MS = 1000
+const END_POLL_MS = 20
+
+function noneWhenGone(error: unknown): [] {
+  if (isGone(error)) return []
+  throw error
+}
 
 export class Processes {
   readonly #driver: Driver
   readonly #creation: Creation
 
-  constructor(driver: Driver, creation: Creation) {
+  readonly #reports: ProcessReports
+
+  constructor(driver: Driver, creation: Creation, reports: ProcessReports) {
     this.#driver = driver
     this.#creation = creation
+    this.#reports = reports
+  }
+
+  /**
+   * A process of the context: running, or how it has ended, which is kept for a while, of a dead context too.
+   * @throws CallError ESRCH when nothing is known of it
+   */
+  async get(xid: number, pid: number, access: Access): Promise<ProcessReport | null> {
+    for (let waited = 0; ; waited += END_POLL_MS) {
+      const running = await this.#driver.processes(xid).catch(noneWhenGone)
+      access.check('read', xid) // another context may have the xid by now
+      if (running.some((process) => process.pid === pid)) return null
+      const report = this.#reports.get(xid, pid)
+      if (report) return report
+      // It has just ended, and its launcher is about to tell how.
+      if (report === undefined || waited >= END_TIMEOUT_MS) break
+      await sleep(END_POLL_MS)
+    }
+    throw new CallError('ESRCH', 'vx_task_xid', `context ${xid} has no process ${pid}, and none whose end is known`)
   }
 
   async start(xid: number, request: ProcessRequest, write: Write): Promise<Migrated> {

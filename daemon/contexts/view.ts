@@ -7,6 +7,7 @@ import { limits, noLimits } from '../vocabulary/limits.js'
 import type { LimitsReply } from '../schemas/limits.js'
 import { unameFields, type UnameField } from '../vocabulary/uname.js'
 import { formatWord, type WordView } from '../vocabulary/word.js'
+import { exitReport } from './exit-reports.js'
 import { isPaused, tableOf, type WordKind } from './words.js'
 
 export function readWord(driver: Driver, xid: number, kind: WordKind): bigint {
@@ -69,7 +70,7 @@ interface Circumstances {
 
 export function contextView(driver: Driver, xid: number, { without = 0n, stopping }: Circumstances = {}): Context {
   const { flags, mask } = driver.vx_flags_get(xid)
-  const { root, owner, created_at, populated } = driver.details(xid, flags)
+  const { root, owner, created_at, populated, last_exit } = driver.details(xid, flags)
   const uname = unameView(driver, xid)
   return {
     xid,
@@ -79,6 +80,7 @@ export function contextView(driver: Driver, xid: number, { without = 0n, stoppin
     created_at,
     owner,
     root,
+    last_exit: last_exit && exitReport(xid, last_exit),
     flags: flagsView(driver, { flags: flags & ~without, mask }) as Context['flags'],
     bcaps: wordView(driver, xid, 'bcaps') as Context['bcaps'],
     ccaps: wordView(driver, xid, 'ccaps') as Context['ccaps'],

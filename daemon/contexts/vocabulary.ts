@@ -27,7 +27,9 @@ const process: Record<string, string> = {
   capture: 'Wait for the end and return the output',
   stdin: 'Input of a captured process',
   timeout: 'SIGKILL after so many seconds',
-  user: 'Numeric user, group and supplementary groups',
+  user: "User, group and supplementary groups, by the guest's passwd and group",
+  umask: 'Mask of the modes of new files',
+  rlimits: 'Limits of setrlimit(2)',
   cwd: 'Working directory inside the guest',
   env: 'Environment',
   root: "Directory that becomes the guest's /"

@@ -4,6 +4,7 @@
  *
  * Reads of words and names answer at once, because hot GETs call them; the rest may take its time.
  */
+import type { RlimitName } from '../vocabulary/rlimits.js'
 import type { UnameField } from '../vocabulary/uname.js'
 import type { Limits } from '../vocabulary/limits.js'
 import type { BcapsAbi } from '../vocabulary/bcaps.js'
@@ -19,9 +20,29 @@ export interface ProcessSpec {
   env: Record<string, string>
   /** Absolute, inside the guest. */
   cwd: string
-  uid: number
-  gid: number
-  groups: number[]
+  /** Undefined: uid and gid 0, no other groups, and nothing is looked up. */
+  user?: ProcessUser
+  /** Default 022. */
+  umask?: number
+  rlimits?: ResourceLimit[]
+}
+
+/** Whose process it is. What is left out comes from the guest's passwd and group, and so do HOME, USER, LOGNAME and SHELL. */
+export interface ProcessUser {
+  /** One of the two. */
+  name?: string
+  uid?: number
+  /** At most one of the two. */
+  group?: string
+  gid?: number
+  groups?: number[]
+}
+
+export interface ResourceLimit {
+  name: RlimitName
+  /** UNLIMITED at most. */
+  soft: bigint
+  hard: bigint
 }
 
 export interface CreateData {
@@ -46,8 +67,12 @@ export interface MigrateData {
 export interface Captured {
   /** wait(2) status word. */
   status: number
-  stdout: string
-  stderr: string
+  stdout: Buffer
+  stderr: Buffer
+  /** To be called when the output is not needed any more, any number of times: it has room that others wait for. */
+  release?: () => void
+  /** The kernel has killed it for lack of memory; null: nobody knows. */
+  oomKilled: boolean | null
   /** A stream went over the limit. */
   truncated: boolean
   timedOut: boolean
@@ -122,6 +147,19 @@ export interface ContextDetails {
   created_at: string
   /** At least one guest process is alive. */
   populated: boolean
+  /** How its last run ended; null when none has. */
+  last_exit: WaitResult | null
+}
+
+/** How a process ended that was started by vx_migrate. */
+export interface ProcessEnd {
+  pid: number
+  /** wait(2) status word. */
+  status: number
+  /** Null: nobody knows. */
+  oomKilled: boolean | null
+  isInit: boolean
+  captured: boolean
 }
 
 /** A guest's request to the host: reboot(2), or with SC_HELPER a change of its state. */
@@ -157,7 +195,10 @@ export interface Driver {
    * leaves is cleared away at the next start.
    */
   settle(xid: number): void
-  /** ESRCH; EACCES: private or not administrable; EFAULT: shutting down; any errno of the exec. */
+  /**
+   * ESRCH; EACCES: private or not administrable; EFAULT: shutting down; ENOENT of getpwnam and getgrnam: the guest has no
+   * such user or group; any errno of the exec.
+   */
   vx_migrate(xid: number, data: MigrateData): Promise<Migrated>
   /** ESRCH. pid 0 is the caller. */
   vx_task_xid(pid: number): number
@@ -201,6 +242,10 @@ export interface Driver {
   revision(xid: number): number | undefined
   /** Called when a process has been started; pid of the host. */
   onStart?: ((xid: number, pid: number, isInit: boolean) => void) | undefined
+  /** Called when a process that this daemon has started has ended. */
+  onProcessEnd?: ((xid: number, end: ProcessEnd, owner: number | null) => void) | undefined
+  /** Called when the kernel has killed processes of a context for lack of memory; so many since its creation. */
+  onOom?: ((xid: number, kills: number, owner: number | null) => void) | undefined
   /**
    * Called when the last process of a context has ended, before onDeath where that ends the context. A Linux-VServer
    * kernel tells of it only where it does.

@@ -12,7 +12,9 @@ export class CallError extends Error {
   constructor(
     readonly code: string,
     readonly call: string,
-    readonly detail: string
+    readonly detail: string,
+    /** A process has told it that a guest may trace, so the errno may be any. */
+    readonly isHearsay = false
   ) {
     super(`${call}: ${code}: ${detail}`)
   }
@@ -42,6 +44,10 @@ export function withErrno<T>(call: string, path: string, work: () => T): T {
 }
 
 export const isGone = (error: unknown) => error instanceof CallError && error.code === 'ESRCH'
+
+/** Short at the moment: descriptors, memory. Says nothing of what was asked for. */
+export const isShortage = (error: unknown) =>
+  ['EMFILE', 'ENFILE', 'ENOMEM'].includes((error as { code?: string } | undefined)?.code ?? '')
 
 /** What `read` answers, or undefined when the context it is about has ended meanwhile. */
 export function whileThere<T>(read: () => T): T | undefined {

@@ -29,7 +29,7 @@ export interface ForkCounterFiles {
 }
 
 /** Of a frame that a launcher sends: Frame of native/launcher/protocol/report.h. */
-export type FrameType = 'S' | 'E' | 'X' | 'A' | 'N' | 'O' | 'R'
+export type FrameType = 'S' | 'E' | 'X' | 'A' | 'N' | 'B' | 'O' | 'R'
 
 /** A wait_exit under way in a thread of its own. */
 export type WaitHandle = object & { readonly __wait?: never }
@@ -90,6 +90,10 @@ interface Addon {
   /** Hears of what comes by a launcher's socket, which is the line's from now on. */
   openLine(fd: number): void
   closeLine(fd: number): void
+  /** Nothing of it is heard until it is resumed: what its launcher has to say stays there. */
+  pauseLine(fd: number): void
+  /** The listener may be called before this returns. */
+  resumeLine(fd: number): void
   /** The daemon's end of a new socket to a shim that an earlier daemon started. */
   connectShim(pid: number, startTime: number, protocol: number): number
   /** Whether a launcher of any daemon works for this cgroup. */

@@ -17,6 +17,8 @@ interface Options {
   stateDir: string
   /** Where output goes that is not captured; undefined: nowhere. */
   log?: LogTarget | undefined
+  /** Of a context without a limit of its own; 0: none. */
+  defaultPidsMax?: number | undefined
   /** Hears of contexts that a driver finds and cannot take over. */
   warn: (error: unknown) => void
   /** Development only: where nothing real works, take the model. A service never does. */
@@ -29,10 +31,10 @@ const openers: Record<DriverName, (options: Options) => Promise<Driver>> = {
     const { VserverDriver } = await import('./vserver/vserver.js')
     return VserverDriver.open({ procVirtual, stateDir, log, warn })
   },
-  namespaces: async ({ cgroupRoot, log, warn }) => {
+  namespaces: async ({ cgroupRoot, log, warn, defaultPidsMax }) => {
     if (process.getuid?.() !== 0) throw new CallError('EPERM', 'setns', 'namespaces need root')
     const { openNamespaces } = await import('./namespaces/open.js')
-    return openNamespaces(cgroupRoot, log, warn)
+    return openNamespaces(cgroupRoot, log, warn, defaultPidsMax)
   },
   memory: async () => {
     const { MemoryDriver } = await import('./memory/memory.js')

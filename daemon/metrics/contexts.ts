@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import { contextState } from '../contexts/view.js'
 import type { Driver } from '../drivers/driver.js'
 import { CallError } from '../drivers/errors.js'
+import { PERSISTENT } from '../vocabulary/flags.js'
 import { contextStates } from '../schemas/context.js'
 
 /** Some microseconds each: together below a millisecond. */
@@ -38,7 +39,8 @@ export async function contextMetrics(
       states.inc({ state: contextState(driver, xid, isStopping(xid)) })
       if (!tasks || !load) continue
       const stat = await driver.vx_stat(xid)
-      tasks.set({ xid }, stat.tasks)
+      // The kernel's number has one more while PERSISTENT is set.
+      tasks.set({ xid }, stat.tasks - (driver.vx_flags_get(xid).flags & PERSISTENT ? 1 : 0))
       for (const [index, period] of PERIODS.entries()) if (stat.load) load.set({ xid, period }, stat.load[index] ?? 0)
     } catch (error) {
       if (!(error instanceof CallError && error.code === 'ESRCH')) throw error // gone meanwhile

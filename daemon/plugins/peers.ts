@@ -33,6 +33,12 @@ export function addPeers(app: FastifyInstance, identify: (socket: Socket) => Pee
     } catch (error) {
       // Whoever connects and ends at once is no trouble.
       const isGone = error instanceof CallError && error.code === 'ESRCH'
+      const problem = problemOf(error)
+      if (problem.status === 503) {
+        app.log.warn({ err: error }, 'a peer cannot be looked up now')
+        answerAndClose(socket, problem)
+        return
+      }
       app.log[isGone ? 'debug' : 'error']({ err: error }, 'connection closed: its peer is unknown')
       socket.destroy()
       return

@@ -52,10 +52,16 @@ export function problemOf(error: unknown): Problem {
     return { type: 'validation', title: 'Bad Request', status: 400, detail: error.message }
   if (error instanceof CallError) {
     const { code, call, detail } = error
-    const status = statusOfErrno.get(code) ?? 500
+    const status = statusOfErrno.get(code) ?? (error.isHearsay ? 422 : 500)
     return { type: code.toLowerCase(), title: STATUS_CODES[status] ?? code, status, detail, errno: code, call }
   }
-  return fromFastify(error as FastifyError)
+  return fromSystem(error as NodeJS.ErrnoException) ?? fromFastify(error as FastifyError)
+}
+
+/** A call of Node's own that failed for what is short at the moment, such as descriptors: nobody's fault, and to be tried again. */
+function fromSystem({ code, syscall, path }: NodeJS.ErrnoException): Problem | undefined {
+  if (code === undefined || syscall === undefined || statusOfErrno.get(code) !== 503) return undefined
+  return problemOf(new CallError(code, syscall, path ?? syscall))
 }
 
 /** Where the problem is explained (RFC 8288): `type` itself is a slug that clients compare. */

@@ -92,6 +92,13 @@ export function addValidation(app: FastifyInstance): void {
     const path = error?.instancePath.slice(1).replaceAll('/', '.') ?? ''
     const extra = (error?.params as { additionalProperty?: string } | undefined)?.additionalProperty
     const field = [part === 'params' ? 'path' : part, path, extra].filter(Boolean).join('.')
+    // Names of an environment are anything but these.
+    if (extra !== undefined && /(^|\.)env$/.test(path))
+      return new Refusal(
+        400,
+        'validation',
+        `${part}.${path} has a variable named ${JSON.stringify(extra)}: a name is not empty and has neither = nor NUL`
+      )
     return new Refusal(
       400,
       'validation',

@@ -1,5 +1,7 @@
+import { finished } from 'node:stream/promises'
 import Type from 'typebox'
 import { decodeStatus } from '../contexts/exit-reports.js'
+import { processExit } from '../contexts/process-reports.js'
 import { CallError, whileThere } from '../drivers/errors.js'
 import { hold } from '../plugins/admission.js'
 import { answer, IfMatch, ref, XidParams } from '../schemas/common.js'
@@ -8,12 +10,15 @@ import {
   CapturedProcess,
   KillRequest,
   ProcessList,
+  ProcessParams,
   ProcessRequest,
+  ProcessStatus,
   StartedProcess,
   Task,
   TaskParams
 } from '../schemas/process.js'
 import { parseSignal } from '../vocabulary/signals.js'
+import { capturedText, SHORT_OUTPUT } from './captured.js'
 import { unlessStopping, writeOf, type App, type Resources } from './types.js'
 
 const tags = ['processes']
@@ -43,8 +48,13 @@ export function processRoutes(app: App, { contexts, driver, stopping }: Resource
       const running = contexts.startProcess(xid, request.body, writeOf(request)).finally(release)
       const { pid, captured } = await unlessStopping(running, stopping)
       if (!captured) return reply.code(201).send({ pid, xid })
-      const { status, stdout, stderr, truncated, timedOut } = captured
-      return reply.send({ pid, ...decodeStatus(status), stdout, stderr, truncated, timed_out: timedOut })
+      const { status, oomKilled, stdout, stderr, truncated, timedOut, release: letGo } = captured
+      if (letGo) void finished(reply.raw).then(letGo, letGo)
+      const ended = { pid, ...decodeStatus(status), oom_killed: oomKilled, truncated, timed_out: timedOut }
+      if (stdout.length + stderr.length <= SHORT_OUTPUT)
+        return reply.send({ ...ended, stdout: stdout.toString(), stderr: stderr.toString() })
+      void reply.type('application/json; charset=utf-8')
+      return reply.send(capturedText(ended, stdout, stderr) as never)
     }
   })
 
@@ -58,6 +68,24 @@ export function processRoutes(app: App, { contexts, driver, stopping }: Resource
       response: { 200: ref(ProcessList), ...problems }
     },
     handler: async (request) => ({ processes: await driver.processes(request.params.xid) })
+  })
+
+  app.get('/contexts/:xid/processes/:pid', {
+    config: { action: 'read' },
+    schema: {
+      summary: 'Get a process, or how it has ended',
+      description: 'How a process that was started here has ended is known for ten minutes, of the last 4,096.',
+      operationId: 'get_process',
+      tags,
+      params: ProcessParams,
+      response: { 200: ref(ProcessStatus), ...problems }
+    },
+    handler: async ({ params: { xid, pid }, access }) => {
+      const report = await contexts.process(xid, pid, access)
+      if (report) return { ...processExit(xid, report), running: false, ended_at: new Date(report.at).toISOString() }
+      const unknown = { exit_code: null, term_signal: null, raw_status: null, oom_killed: null, ended_at: null }
+      return { xid, pid, running: true, ...unknown }
+    }
   })
 
   app.post('/contexts/:xid/kill', {

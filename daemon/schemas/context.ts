@@ -24,6 +24,21 @@ const Name = Type.String({ description: 'Label of the context, the same as uname
 export const contextStates = ['setup', 'running', 'paused', 'empty', 'stopping'] as const
 export type ContextState = (typeof contextStates)[number]
 
+export const ExitReport = strict(
+  {
+    xid: XID,
+    reboot_cmd: orNull(RebootCommand, 'RESTART, HALT, … when the guest called reboot(2); else null.'),
+    exit_code: nullable(Type.Integer({ description: 'Of the init or the last task; null when a signal ended it.' })),
+    term_signal: orNull(SignalName, 'Name of the signal that ended it.'),
+    raw_status: Type.Integer({ description: 'wait(2) status word.' }),
+    oom_killed: nullable(
+      Type.Boolean({ description: 'The kernel killed it for lack of memory; null where that cannot be known.' })
+    )
+  },
+  { $id: 'ExitReport', description: 'How a context ended.' }
+)
+export type ExitReport = Static<typeof ExitReport>
+
 const context = {
   xid: XID,
   name: nullable(Type.String({ description: 'Label of the context; null when it has none.' })),
@@ -36,6 +51,11 @@ const context = {
   initpid: Type.Integer({ description: 'Host pid of the init; 0: none.' }),
   created_at: Timestamp('Creation of the context.'),
   owner: nullable(Type.Integer({ description: 'Uid that has made the context; null: not made through contextd.' })),
+  last_exit: Type.Unsafe<ExitReport | null>({
+    anyOf: [ref(ExitReport), { type: 'null' }],
+    description:
+      'How the last run of a context that outlasts it has ended: its init, or the last task. Null while none has.'
+  }),
   root: nullable(Type.String({ description: "Directory that is the guest's /; null: the host's root, read-only." })),
   flags: ref(words.flags.Word),
   bcaps: ref(words.bcaps.Word),
@@ -164,21 +184,6 @@ export type StatReply = Static<typeof StatReply>
 export const WaitQuery = strict({
   timeout: Type.Optional(Seconds('Answer 204 when the context is still alive after so many seconds; default: wait on.'))
 })
-
-export const ExitReport = strict(
-  {
-    xid: XID,
-    reboot_cmd: orNull(RebootCommand, 'RESTART, HALT, … when the guest called reboot(2); else null.'),
-    exit_code: nullable(Type.Integer({ description: 'Of the init or the last task; null when a signal ended it.' })),
-    term_signal: orNull(SignalName, 'Name of the signal that ended it.'),
-    raw_status: Type.Integer({ description: 'wait(2) status word.' }),
-    oom_killed: nullable(
-      Type.Boolean({ description: 'The kernel killed it for lack of memory; null where that cannot be known.' })
-    )
-  },
-  { $id: 'ExitReport', description: 'How a context ended.' }
-)
-export type ExitReport = Static<typeof ExitReport>
 
 /** POST and PUT answer one or the other with 200. */
 export const ReportOrChange = Type.Unsafe<ExitReport | Static<typeof Change>>({ anyOf: [ref(ExitReport), ref(Change)] })

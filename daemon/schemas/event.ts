@@ -9,6 +9,8 @@ import { words } from './word.js'
 export const eventTypes = [
   'created',
   'started',
+  'process_exited',
+  'oom',
   'exited',
   'paused',
   'resumed',
@@ -23,6 +25,10 @@ export type Happening =
   | { type: 'created'; xid: number; name: string | null }
   /** A process has been started; pid of the host. */
   | { type: 'started'; xid: number; pid: number; init: boolean }
+  /** A process that was started on its own, neither init nor captured, has ended. */
+  | ({ type: 'process_exited'; pid: number } & Omit<ExitReport, 'reboot_cmd'>)
+  /** The kernel has killed processes for lack of memory: so many since the creation. */
+  | { type: 'oom'; xid: number; kills: number }
   /** The last process has ended; how is that of the init or of the last task. */
   | ({ type: 'exited' } & ExitReport)
   | { type: 'paused' | 'resumed'; xid: number }
@@ -57,13 +63,19 @@ const Cause = {
   time: Timestamp('When it happened.'),
   request_id: Type.Optional(Type.String({ description: 'Of the request that did it, as in the audit log.' }))
 }
-const event = <const T extends string>(type: T, description: string, more: TProperties = {}) =>
+/** ProcessExited of process_exited. */
+const title = (type: string) => type.replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase())
+
+const event = <const T extends EventType>(type: T, description: string, more: TProperties = {}) =>
   strict(
     { type: Type.Unsafe<T>({ const: type }), xid: XID, ...Cause, ...more },
-    { $id: `${type.charAt(0).toUpperCase()}${type.slice(1)}Event`, description }
+    { $id: `${title(type)}Event`, description }
   )
 
-const report = Object.fromEntries(Object.entries(ExitReport.properties).filter(([name]) => name !== 'xid'))
+const without = (properties: TProperties, name: string) =>
+  Object.fromEntries(Object.entries(properties).filter(([key]) => key !== name))
+
+const report = without(ExitReport.properties, 'xid')
 
 /** What `data` of a message holds, by its type. */
 const kinds: Record<EventType, TSchema> = {
@@ -71,6 +83,17 @@ const kinds: Record<EventType, TSchema> = {
   started: event('started', 'exec of a process has succeeded.', {
     pid: Type.Integer({ description: 'Of the host.' }),
     init: Type.Boolean({ description: 'It is the init of the context.' })
+  }),
+  process_exited: event(
+    'process_exited',
+    'A process that was started on its own, neither init nor captured, has ended.',
+    {
+      pid: Type.Integer({ description: 'Of the host.' }),
+      ...without(report, 'reboot_cmd')
+    }
+  ),
+  oom: event('oom', 'The kernel has killed processes for lack of memory.', {
+    kills: Type.Integer({ description: 'So many since the creation.' })
   }),
   exited: event('exited', 'The last process of the context has ended.', report),
   paused: event('paused', 'SCHED_PAUSE was set.'),

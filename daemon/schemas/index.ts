@@ -33,6 +33,7 @@ import {
   KillRequest,
   ProcessList,
   ProcessRequest,
+  ProcessStatus,
   StartedProcess,
   Task,
   User
@@ -79,6 +80,7 @@ export const components: TSchema[] = [
   ProcessRequest,
   StartedProcess,
   CapturedProcess,
+  ProcessStatus,
   ProcessList,
   KillRequest,
   Task,

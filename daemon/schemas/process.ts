@@ -1,16 +1,42 @@
 import Type, { type Static, type TSchema } from 'typebox'
+import { rlimitNames, type RlimitName } from '../vocabulary/rlimits.js'
 import { AbsolutePath, nullable, openEnum, ref, Seconds, strict, Text, Timestamp, XID } from './common.js'
 import { MigrateName, SignalName } from './names.js'
 
 const Id = Type.Integer({ minimum: 0, maximum: 4_294_967_294 })
 
-export const User = strict(
-  {
-    uid: Id,
-    gid: Type.Optional(Id),
-    groups: Type.Optional(Type.Array(Id, { maxItems: 64, description: 'Supplementary groups; default none.' }))
-  },
-  { $id: 'User', description: 'Numeric ids inside the guest. Default 0; gid defaults to uid.' }
+/** useradd(8) makes none that are longer. */
+const accountName = '[^:,/\\u0000-\\u001f]{1,32}'
+
+const Ids = strict({
+  uid: Id,
+  gid: Type.Optional(Id),
+  groups: Type.Optional(
+    Type.Array(Id, {
+      maxItems: 64,
+      description: "Supplementary groups. Without it those of the guest's /etc/group, or with gid none."
+    })
+  )
+})
+export type Ids = Static<typeof Ids>
+
+export const User = Type.Unsafe<string | number | Ids>({
+  $id: 'User',
+  anyOf: [{ type: 'string', pattern: `^${accountName}(:${accountName})?$` }, Id, Ids],
+  description:
+    "USER or USER:GROUP, each a name or an id; a uid; or ids. What is not given comes from the guest's own /etc/passwd and /etc/group, HOME, USER, LOGNAME and SHELL too. An id without an entry there has gid 65534 and HOME=/. Default: uid and gid 0, HOME=/root.",
+  examples: ['www-data', 'postgres:ssl-cert', 33, { uid: 33, gid: 33, groups: [4] }]
+})
+
+const Limit = Type.Unsafe<number | 'unlimited'>({
+  anyOf: [{ type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER }, { const: 'unlimited' }]
+})
+const Rlimit = strict({ soft: Limit, hard: Limit })
+const Rlimits = Type.Unsafe<Partial<Record<RlimitName, Static<typeof Rlimit>>>>(
+  strict(Object.fromEntries(rlimitNames.map((name) => [name, Type.Optional(Rlimit)])), {
+    description: 'Limits of setrlimit(2), in its units. None can be above the hard limit that guests have.',
+    examples: [{ nofile: { soft: 1024, hard: 4096 } }]
+  })
 )
 
 const command = {
@@ -23,11 +49,16 @@ const command = {
     Type.Record(Type.String({ pattern: '^[^=\\u0000]+$' }), Text(), {
       maxProperties: 1024,
       additionalProperties: false,
-      description: 'Added to PATH, HOME and TERM, which have defaults. Nothing else is inherited.'
+      description:
+        'Added to PATH, HOME and TERM, which have defaults, and to what `user` brings. Nothing else is inherited.'
     })
   ),
   cwd: Type.Optional(AbsolutePath('Working directory inside the guest; default /.')),
-  user: Type.Optional(ref(User))
+  user: Type.Optional(ref(User)),
+  umask: Type.Optional(
+    Type.String({ pattern: '^0?[0-7]{1,3}$', description: 'In octal; default 022.', examples: ['027'] })
+  ),
+  rlimits: Type.Optional(Rlimits)
 }
 
 export const Command = strict(command, { $id: 'Command', description: 'A command to run in the guest.' })
@@ -71,6 +102,10 @@ export const StartedProcess = strict(
   { $id: 'StartedProcess', description: 'A process that runs.' }
 )
 
+const OomKilled = nullable(
+  Type.Boolean({ description: 'The kernel killed it for lack of memory; null where that cannot be known.' })
+)
+
 export const CapturedProcess = strict(
   {
     pid: Pid,
@@ -78,10 +113,26 @@ export const CapturedProcess = strict(
     term_signal: orNull(SignalName, 'Name of the signal that ended it.'),
     stdout: Type.String({ description: 'UTF-8; bytes that are not become U+FFFD.' }),
     stderr: Type.String({ description: 'UTF-8; bytes that are not become U+FFFD.' }),
+    oom_killed: OomKilled,
     truncated: Type.Boolean({ description: 'A stream was longer than is kept.' }),
     timed_out: Type.Boolean()
   },
   { $id: 'CapturedProcess', description: 'A process that has ended, with its output.' }
+)
+
+export const ProcessParams = strict({ xid: XID, pid: Type.Integer({ minimum: 1, maximum: 2_147_483_647 }) })
+export const ProcessStatus = strict(
+  {
+    xid: XID,
+    pid: Pid,
+    running: Type.Boolean({ description: 'The rest is null while it does.' }),
+    exit_code: nullable(Type.Integer({ description: 'Null when a signal ended it.' })),
+    term_signal: orNull(SignalName, 'Name of the signal that ended it.'),
+    raw_status: nullable(Type.Integer({ description: 'wait(2) status word.' })),
+    oom_killed: OomKilled,
+    ended_at: nullable(Type.String({ format: 'date-time', description: 'When its end was told of.' }))
+  },
+  { $id: 'ProcessStatus', description: 'A process of a context: that it runs, or how it has ended.' }
 )
 
 export const ProcessList = strict(
@@ -110,8 +161,9 @@ export const KillRequest = strict(
       })
     ),
     signal: Type.Unsafe<string | number>({
-      anyOf: [{ type: 'string', maxLength: 16 }, { type: 'integer', minimum: 0, maximum: 64 }, ref(SignalName)],
-      description: 'Name, with or without SIG, in any case, or number; 0 only probes.',
+      // The range of numbers is said by parseSignal, which knows what a signal is.
+      anyOf: [{ type: 'string', maxLength: 16 }, { type: 'integer' }, ref(SignalName)],
+      description: 'Name, with or without SIG, in any case, or number from 0 to 64; 0 only probes.',
       examples: ['SIGTERM', 15]
     })
   },

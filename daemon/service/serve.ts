@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { buildApp } from '../app.js'
 import { AuditLog } from '../audit/log.js'
 import type { Config } from '../config.js'
+import { captureMemory } from '../drivers/capture-memory.js'
 import { selectDriver } from '../drivers/select.js'
 import { openLogs } from '../logs/open.js'
 import { gidOf } from '../policy/accounts.js'
@@ -36,12 +37,14 @@ export async function serve(config: Config): Promise<void> {
     (activated.length > 0 ? activated : files).map(({ path }) => path)
   )
   const logs = await openLogs(config)
+  captureMemory.limit = config.captureMemory
   const { driver, passed } = await selectDriver({
     name: config.driver,
     cgroupRoot: config.cgroupRoot,
     procVirtual: config.procVirtual,
     stateDir: resolve(config.stateDir),
     log: logs.target,
+    defaultPidsMax: config.defaultPidsMax,
     allowMemory: config.dev,
     warn: (error) => process.stderr.write(`contextd: not taken over: ${String(error)}\n`)
   })

@@ -17,6 +17,7 @@ using Info = const Napi::CallbackInfo&;
 struct Line {
   uint64_t number;  // descriptors are used again
   FrameReader frames;
+  bool is_paused = false;
 };
 
 // One for the process, never deleted: its handle is in the event loop.
@@ -32,6 +33,26 @@ class Lines {
     if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) < 0) return failed("epoll_ctl");
     if (lines_.empty()) uv_ref(handle_);
     lines_.insert_or_assign(fd, Line{++opened_, FrameReader(fd)});
+    return ok();
+  }
+
+  // From within its listener, too: frames that are read already wait as well.
+  Result pause(int fd) {
+    Line* line = find(fd, 0);
+    if (!line || line->is_paused) return ok();
+    line->is_paused = true;
+    return epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr) < 0 ? failed("epoll_ctl") : ok();
+  }
+
+  Result resume(int fd) {
+    Line* line = find(fd, 0);
+    if (!line || !line->is_paused) return ok();
+    line->is_paused = false;
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = fd;
+    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) < 0) return failed("epoll_ctl");
+    tell_all(fd, line->number);
     return ok();
   }
 
@@ -67,11 +88,19 @@ class Lines {
     if (!line) return;
     const uint64_t number = line->number;
     bool is_open = line->frames.fill();
-    Frame type;
-    for (std::string_view data; (line = find(fd, number)) && line->frames.next(&type, &data);) tell(fd, type, data);
-    if (is_open || !line) return;
+    line = tell_all(fd, number);
+    if (is_open || !line || line->is_paused) return;
     epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
     listener_.Call({Napi::Number::New(env_, fd)});
+  }
+
+  // Those that are read, until the line is closed or paused. Null when it is closed.
+  Line* tell_all(int fd, uint64_t number) {
+    Frame type;
+    Line* line = nullptr;
+    for (std::string_view data; (line = find(fd, number)) && !line->is_paused && line->frames.next(&type, &data);)
+      tell(fd, type, data);
+    return line;
   }
 
   void tell(int fd, Frame type, std::string_view data) {
@@ -123,10 +152,20 @@ void close_line_(Info info) {
   if (lines) lines->close(fd);
 }
 
+void pause_line_(Info info) {
+  if (lines) check(info, lines->pause(int_arg(info, 0)));
+}
+
+void resume_line_(Info info) {
+  if (lines) check(info, lines->resume(int_arg(info, 0)));
+}
+
 }  // namespace
 
 void export_lines(Napi::Env env, Napi::Object exports) {
   exports.Set("listenToLines", Napi::Function::New<listen_>(env));
   exports.Set("openLine", Napi::Function::New<open_line_>(env));
+  exports.Set("pauseLine", Napi::Function::New<pause_line_>(env));
+  exports.Set("resumeLine", Napi::Function::New<resume_line_>(env));
   exports.Set("closeLine", Napi::Function::New<close_line_>(env));
 }

@@ -1,16 +1,24 @@
 #include "frames.h"
 
 #include <sys/socket.h>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 bool FrameReader::fill() {
   bytes_.erase(0, taken_);
   taken_ = 0;
-  // A launcher with much to tell is not to keep the others waiting.
-  constexpr int rounds = 16;
   static char fresh[65536];
-  for (int i = 0; i < rounds; i++) {
+  // What nobody has asked for stays where it is, for it may be much; so do others' turns.
+  constexpr size_t most_rounds = 16;
+  uint32_t head[2];
+  size_t missing = 0;
+  if (bytes_.size() >= sizeof head) {
+    memcpy(head, bytes_.data(), sizeof head);
+    missing = sizeof head + head[1] - bytes_.size();
+  }
+  const size_t rounds = std::min(most_rounds, missing / sizeof fresh + 1);
+  for (size_t i = 0; i < rounds; i++) {
     ssize_t n = recv(fd_, fresh, sizeof fresh, MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return errno == EAGAIN;  // ECONNRESET: it has ended with something unread

@@ -14,20 +14,20 @@
 
 namespace {
 
-// Field 22 of /proc/PID/stat. Returns 0 when there is no such process.
-uint64_t start_time_of(pid_t pid) {
+// Field 22 of /proc/PID/stat into `start`.
+Result start_time_of(pid_t pid, uint64_t* start) {
   char text[1024];
   snprintf(text, sizeof text, "/proc/%d/stat", pid);
   Fd stat(open(text, O_RDONLY | O_CLOEXEC));
-  ssize_t n = stat.valid() ? read(stat.get(), text, sizeof text - 1) : -1;
-  if (n < 0) return 0;
+  if (!stat.valid()) return failed("open", errno == ENOENT ? ESRCH : errno);
+  ssize_t n = read(stat.get(), text, sizeof text - 1);
+  if (n < 0) return failed("read");
   text[n] = '\0';
   // comm may hold anything; the last parenthesis ends it.
   const char* at = strrchr(text, ')');
   constexpr int before = 20;
   for (int field = 0; at && field < before; field++) at = strchr(at + 1, ' ');
-  uint64_t start = 0;
-  return at && sscanf(at, "%" SCNu64, &start) == 1 ? start : 0;
+  return at && sscanf(at, "%" SCNu64, start) == 1 ? ok() : failed("read", EPROTO);
 }
 
 // A descriptor that is not the shim's own half of a socket pair is not what we look for, whatever we were told.
@@ -45,7 +45,9 @@ Result connect_shim(pid_t pid, uint64_t start_time, uint32_t protocol) {
   Fd pidfd(sys_pidfd_open(pid));
   if (!pidfd.valid()) return failed("pidfd_open");
   // Looked up after the process was taken hold of, so it is about that one or about none.
-  if (start_time_of(pid) != start_time) return failed("pidfd_open", ESRCH);
+  uint64_t started = 0;
+  if (Result read = start_time_of(pid, &started); read.code) return read;
+  if (started != start_time) return failed("pidfd_open", ESRCH);
   Fd door(sys_pidfd_getfd(pidfd.get(), OUTER_DOOR_FD));
   if (!door.valid()) return failed("pidfd_getfd");
   if (!is_door(door.get(), pid)) return failed("pidfd_getfd", EPROTO);

@@ -12,6 +12,7 @@
 
 #include "../fd.h"
 #include "../syscalls.h"
+#include "attributes.h"
 
 namespace {
 
@@ -21,17 +22,21 @@ using File = std::unique_ptr<FILE, int (*)(FILE*)>;
 
 File open_file(const std::string& path) { return File(fopen(path.c_str(), "re"), fclose); }
 
-bool is_member(const Members& members, pid_t pid) {
+// Only these say that a process, or a cgroup, is not there any more. ENODEV is what a read of a cgroup's file says.
+bool is_gone(int err) { return err == ENOENT || err == ESRCH || err == ENODEV; }
+
+// ESRCH: it is not in the cgroup, or gone. Another errno: that cannot be known now.
+Result check_member(const Members& members, pid_t pid) {
   File file = open_file("/proc/" + std::to_string(pid) + "/cgroup");
-  if (!file) return false;
+  if (!file) return failed("open", is_gone(errno) ? ESRCH : errno);
   char line[4352];
   while (fgets(line, sizeof line, file.get())) {
     if (strncmp(line, members.line.c_str(), members.line.size()) != 0) continue;
     // The cgroup itself, or one the guest has made below it.
     char next = line[members.line.size()];
-    if (next == '\n' || next == '/') return true;
+    if (next == '\n' || next == '/') return ok();
   }
-  return false;
+  return failed("open", ESRCH);
 }
 
 bool ends_by_default(int sig) {
@@ -49,21 +54,29 @@ bool ends_by_default(int sig) {
   }
 }
 
-// True when `sig` is neither caught, ignored nor blocked (proc(5), SigCgt, SigIgn, SigBlk).
-bool has_default_action(pid_t pid, int sig) {
+// 1 when `sig` is neither caught, ignored nor blocked (proc(5), SigCgt, SigIgn, SigBlk).
+Result has_default_action(pid_t pid, int sig) {
   File file = open_file("/proc/" + std::to_string(pid) + "/status");
-  if (!file) return false;
+  if (!file) return failed("open", is_gone(errno) ? ESRCH : errno);
   uint64_t taken = 0, mask;
   char line[256];
   while (fgets(line, sizeof line, file.get()))
     if (sscanf(line, "SigBlk: %" SCNx64, &mask) == 1 || sscanf(line, "SigIgn: %" SCNx64, &mask) == 1 ||
         sscanf(line, "SigCgt: %" SCNx64, &mask) == 1)
       taken |= mask;
-  return !(taken >> (sig - 1) & 1);
+  return ok(!(taken >> (sig - 1) & 1));
 }
 
-Result send_signal(int pidfd, pid_t pid, int sig, pid_t init) {
-  if (pid == init && ends_by_default(sig) && has_default_action(pid, sig)) sig = SIGKILL;
+// `cgroup` keeps which signal was asked for, where SIGKILL stands in for it: the report of the end is to say so.
+Result send_signal(int pidfd, pid_t pid, int sig, pid_t init, const std::string& cgroup) {
+  if (pid == init && sig != SIGKILL && ends_by_default(sig)) {
+    Result ends = has_default_action(pid, sig);
+    if (ends.code) return ends;
+    if (ends.value) {
+      set_attribute(cgroup, "trusted.contextd.asked", std::to_string(sig));
+      sig = SIGKILL;
+    }
+  }
   return sys_pidfd_send_signal(pidfd, sig) < 0 ? failed("pidfd_send_signal") : ok();
 }
 
@@ -79,10 +92,14 @@ Result read_pids(const std::string& cgroup, std::vector<pid_t>* pids) {
 Result read_all_pids(const std::string& cgroup, std::vector<pid_t>* pids) {
   Result listed = read_pids(cgroup, pids);
   if (listed.code) return listed;
-  std::error_code ignored;
-  for (std::filesystem::recursive_directory_iterator at(cgroup, ignored), end; at != end; at.increment(ignored))
-    if (at->is_directory(ignored)) read_pids(at->path(), pids);
-  return ok();
+  std::error_code error;
+  for (std::filesystem::recursive_directory_iterator at(cgroup, error), end; !error && at != end; at.increment(error)) {
+    std::error_code ignored;
+    if (!at->is_directory(ignored)) continue;
+    Result below = read_pids(at->path(), pids);
+    if (below.code && !is_gone(below.code)) return below;
+  }
+  return error && !is_gone(error.value()) ? failed("readdir", error.value()) : ok();
 }
 
 }  // namespace
@@ -90,7 +107,8 @@ Result read_all_pids(const std::string& cgroup, std::vector<pid_t>* pids) {
 Result open_member(const Members& members, pid_t pid) {
   Fd pidfd(sys_pidfd_open(pid));
   if (!pidfd.valid()) return failed("pidfd_open");
-  if (!is_member(members, pid)) return failed("pidfd_open", ESRCH);
+  Result member = check_member(members, pid);
+  if (member.code) return member;
   return ok(pidfd.release());
 }
 
@@ -98,7 +116,7 @@ Result signal_member(const Members& members, pid_t pid, int sig, pid_t init) {
   Result opened = open_member(members, pid);
   if (opened.code) return opened;
   Fd pidfd(static_cast<int>(opened.value));
-  return send_signal(pidfd.get(), pid, sig, init);
+  return send_signal(pidfd.get(), pid, sig, init, members.path);
 }
 
 Result signal_members(const Members& members, int sig, pid_t init, pid_t except) {
@@ -106,7 +124,7 @@ Result signal_members(const Members& members, int sig, pid_t init, pid_t except)
   for (int pass = 0; pass < max_passes; pass++) {
     std::vector<pid_t> pids;
     Result listed = read_all_pids(members.path, &pids);
-    if (listed.code == ENOENT || listed.code == ENODEV) break;  // the context has ended and is gone
+    if (is_gone(listed.code)) break;  // the context has ended and is gone
     if (listed.code) return listed;
     bool anyone_new = false;
     for (pid_t pid : pids) {

@@ -4,6 +4,7 @@ import { TestDaemon, type StartOptions } from '../support/daemon.js'
 import { FILE_LIMIT_MS } from '../support/poll.js'
 import { convergence } from './cases/convergence.js'
 import { creation } from './cases/creation.js'
+import { exits } from './cases/exits.js'
 import { init } from './cases/init.js'
 import { life } from './cases/life.js'
 import { pause } from './cases/pause.js'
@@ -15,6 +16,7 @@ import { requests } from './cases/requests.js'
 import { signals } from './cases/signals.js'
 import { state } from './cases/state.js'
 import { uname } from './cases/uname.js'
+import { users } from './cases/users.js'
 import { words } from './cases/words.js'
 import { Api, type Cases } from './support.js'
 
@@ -29,8 +31,10 @@ const groups: Record<string, Cases> = {
   limits,
   reading,
   processes,
+  users,
   signals,
   life,
+  exits,
   repetition,
   requests
 }

@@ -1,5 +1,8 @@
 /** Captured processes: output, input, limits and time. */
 import { guestOf, shortLife } from '../support/guest.js'
+import { connect } from 'node:net'
+import { TestDaemon } from '../support/daemon.js'
+import { hasLine, logOf } from '../support/log.js'
 import { matches } from '../support/matches.js'
 import { until } from '../support/poll.js'
 import { isIdle } from '../support/proc.js'
@@ -8,7 +11,7 @@ import { onRealDrivers } from '../support/real.js'
 const MIB = 1 << 20
 const sleeping = { init: { argv: ['/bin/sleep', '1000'] } }
 
-onRealDrivers((test, daemon) => {
+onRealDrivers((test, daemon, driver) => {
   test('output, error output and exit code come back apart', async (t) => {
     const guest = await guestOf(t, daemon)
     matches(t, await guest.shell('echo out; echo err >&2; exit 3'), {
@@ -37,6 +40,38 @@ onRealDrivers((test, daemon) => {
     t.match(result.stdout.slice(-3) + result.stderr.slice(-3), 'xxxyyy')
   })
 
+  test('a mebibyte of bytes that take more as text arrives whole', async (t) => {
+    const guest = await guestOf(t, daemon)
+    const script = `head -c ${MIB} /dev/zero; head -c ${MIB} /dev/zero | tr "\\0" "\\377" >&2`
+    const { stdout, stderr, truncated, exit_code } = await guest.shell(script)
+    t.strictSame([truncated, exit_code], [false, 0])
+    t.ok(stdout === '\0'.repeat(MIB), 'NUL')
+    t.ok(stderr === '\ufffd'.repeat(MIB), '0xff')
+  })
+
+  test('with room for one output at a time all are answered, though a client reads nothing', async (t) => {
+    const narrow = await TestDaemon.start(driver, {
+      args: ['--capture-memory', '1M', '--send-timeout', '2'],
+      ...(driver === 'vserver' && { emulator: [] })
+    })
+    t.teardown(() => narrow.cleanUp())
+    const guest = await guestOf(t, narrow, sleeping)
+    const body = JSON.stringify({ argv: ['/bin/sh', '-c', `head -c ${MIB} /dev/zero`], capture: true })
+    const mute = connect(narrow.socket)
+    t.teardown(() => mute.destroy())
+    mute.pause()
+    mute.write(
+      `POST ${guest.path}/processes HTTP/1.1\r\nhost: d\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+    )
+    const outputs = await Promise.all(
+      Array.from({ length: 8 }, async () => (await guest.shell(`head -c ${MIB} /dev/zero`)).stdout.length)
+    )
+    t.strictSame(
+      outputs,
+      Array.from({ length: 8 }, () => MIB)
+    )
+  })
+
   test('exactly one megabyte is not truncated', async (t) => {
     const guest = await guestOf(t, daemon)
     const result = await guest.shell(`head -c ${MIB} /dev/zero | tr "\\0" x`)
@@ -49,6 +84,35 @@ onRealDrivers((test, daemon) => {
     const text = 'žluťoučký kůň €'
     t.equal((await guest.capture(['/bin/echo', text])).stdout, `${text}\n`)
     t.equal((await guest.shell('printf "a\\377b"')).stdout, 'a\ufffdb')
+  })
+
+  test('what a captured process leaves behind goes on, and writes to the log', async (t) => {
+    const guest = await guestOf(t, daemon, sleeping)
+    // Each write of a shell that would die of SIGPIPE, or fail, ends what comes after it.
+    const behind = 'read go </tmp/go && echo later && echo worse >&2 && echo last && exec sleep 1000'
+    t.match(await guest.shell(`mkfifo /tmp/go; { ${behind}; } & echo done; echo err >&2`), {
+      stdout: 'done\n',
+      stderr: 'err\n',
+      exit_code: 0
+    })
+    t.match(await guest.shell('echo go >/tmp/go'), { exit_code: 0 })
+    await hasLine(guest, 'last')
+    const lines = (await logOf(guest)).map(({ stream, text }) => `${stream} ${text}`)
+    t.same(lines.toSorted(), ['stderr worse', 'stdout last', 'stdout later'])
+    await until('it sleeps', async () => (await guest.processes()).filter(({ comm }) => comm === 'sleep').length === 2)
+  })
+
+  test('where nothing is logged what is left behind goes on as well', async (t) => {
+    const silent = await TestDaemon.start(driver, {
+      args: ['--guest-log', 'none'],
+      ...(driver === 'vserver' && { emulator: [] })
+    })
+    t.teardown(() => silent.cleanUp())
+    const guest = await guestOf(t, silent, sleeping)
+    const behind = 'read go </tmp/go && head -c 1000000 /dev/zero && echo >/tmp/went'
+    t.match(await guest.shell(`mkfifo /tmp/go; { ${behind}; } & echo done`), { stdout: 'done\n' })
+    t.match(await guest.shell('echo go >/tmp/go'), { exit_code: 0 })
+    await until('all is written', async () => (await guest.shell('cat /tmp/went')).exit_code === 0)
   })
 
   test('a background child that keeps the output open is not waited for', async (t) => {

@@ -58,7 +58,10 @@ onRealDrivers((test, daemon, driver) => {
   const init = { argv: hasInit ? ['/sbin/init'] : ['/bin/sleep', 'infinity'] }
 
   test('Debian is a guest with packages, users and services of its own', async (t) => {
-    if (!canMakeRoots) { t.plan(0, "needs Debian's mmdebstrap"); return; }
+    if (!canMakeRoots) {
+      t.plan(0, "needs Debian's mmdebstrap")
+      return
+    }
     t.setTimeout(0)
     const root = await newRoot(t)
     const before = { mounts: mountsOfHost(), packages: packagesOfHost(), users: usersOfHost() }

@@ -38,14 +38,27 @@ onRealDrivers((test, daemon) => {
       await daemon.post('/contexts/300/processes', { argv: ['/bin/sleep', '9'] })
     )
     expect(204, await daemon.delete('/contexts/300?grace=0'))
-    await until('the end', () => reader.types.includes('destroyed'))
-    t.same(reader.types, ['created', 'started', 'changed', 'changed', 'started', 'exited', 'destroyed'])
+    await until('the end', () => reader.types.includes('destroyed') && reader.types.includes('process_exited'))
+    // Two launchers tell of what died at once, the one of the process and the one of init.
+    const told = reader.types.filter((type) => type !== 'process_exited')
+    t.same(told, ['created', 'started', 'changed', 'changed', 'started', 'exited', 'destroyed'])
+    const end = { pid, xid: 300, exit_code: null, term_signal: /^SIG(TERM|KILL)$/ }
+    matches(
+      t,
+      reader.events.filter(({ data }) => data.type === 'process_exited').map(({ data }) => data),
+      [end]
+    )
     t.match(reader.events[0]?.data, { type: 'created', xid: 300, name: 'told', request_id: /\w/, time: /^\d{4}-.*Z$/ })
     t.match(reader.events[1]?.data, { xid: 300, init: true })
     matches(t, reader.events[2]?.data, { what: 'ccaps', value: { names: ['SET_UTSNAME'] } })
     t.match(reader.events[3]?.data, { what: 'uname.nodename', value: 'other' })
     t.match(reader.events[4]?.data, { pid, init: false })
-    matches(t, reader.events[6]?.data, { type: 'destroyed', xid: 300, term_signal: /^SIG/, reboot_cmd: null })
+    matches(t, reader.events.find(({ data }) => data.type === 'destroyed')?.data, {
+      type: 'destroyed',
+      xid: 300,
+      term_signal: /^SIG/,
+      reboot_cmd: null
+    })
     const ids = new Set(daemon.audit().map((record: { request_id: string }) => record.request_id))
     t.ok(ids.has(reader.events[0]?.data.request_id ?? ''), 'the same id as in the audit log')
   })

@@ -72,8 +72,8 @@ onRealDrivers((test, daemon, driver) => {
     t.equal(lineOf(stdout, 'Gid'), '2345\t2345\t2345\t2345')
     t.equal(lineOf(stdout, 'Groups')?.trim(), '7 77777')
     for (const set of ['CapPrm', 'CapEff', 'CapAmb']) t.equal(hex(lineOf(stdout, set)), 0n, set)
-    const plain = await guest.capture(['/bin/cat', '/proc/self/status'], { user: { uid: 99 } })
-    t.equal(lineOf(plain.stdout, 'Gid'), '99\t99\t99\t99', 'gid defaults to uid')
+    const plain = await guest.capture(['/bin/cat', '/proc/self/status'], { user: { uid: 4242 } })
+    t.equal(lineOf(plain.stdout, 'Gid'), '65534\t65534\t65534\t65534', "not a group of somebody else's")
     t.equal(lineOf(plain.stdout, 'Groups')?.trim(), '', 'no group of the daemon is kept')
   })
 
@@ -101,6 +101,17 @@ onRealDrivers((test, daemon, driver) => {
     t.equal(hex(lineOf(status, 'CapEff')), 0n)
   })
 
+  test('what the kernel counts for a uid over all guests leaves half to the host', async (t) => {
+    const guest = await guestWithInit(t)
+    const limits = readFileSync(`/proc/${daemon.pid}/limits`, 'utf8')
+    const ofGuest = (await guest.capture(['/bin/cat', '/proc/self/limits'])).stdout
+    for (const name of ['Max pending signals', 'Max msgqueue size']) {
+      const hard = (text: string) => Number(new RegExp(`^${name} +\\d+ +(\\d+) `, 'm').exec(text)?.[1])
+      t.equal(hard(ofGuest), Math.floor(hard(limits) / 2), name)
+    }
+    t.match((await guest.capture(['/bin/cat', '/proc/self/mounts'])).stdout, / devpts .*[ ,]max=256[, ]/m)
+  })
+
   test('nothing but descriptors 0 to 2 reaches a guest, as init, alone or captured', async (t) => {
     const guest = await guestWithInit(t)
     const { initpid } = await guest.context()
@@ -117,7 +128,7 @@ onRealDrivers((test, daemon, driver) => {
     const environment = async (more?: object) =>
       (await guest.capture(['/usr/bin/env'], more)).stdout.trimEnd().split('\n').sort()
     t.same(await environment(), ['HOME=/root', path, 'TERM=linux'])
-    t.same(await environment({ user: { uid: 5 } }), ['HOME=/', path, 'TERM=linux'])
+    t.same(await environment({ user: { uid: 4242 } }), ['HOME=/', path, 'TERM=linux'])
     t.same(await environment({ env: { TERM: 'vt100', EMPTY: '', TEXT: 'a=b\tc' } }), [
       'EMPTY=',
       'HOME=/root',

@@ -13,6 +13,7 @@ export interface Captured {
   term_signal: string | null
   stdout: string
   stderr: string
+  oom_killed: boolean | null
   truncated: boolean
   timed_out: boolean
 }

@@ -1,3 +1,4 @@
+import { captureMemory, type Claim } from '../capture-memory.js'
 import { CallError } from '../errors.js'
 import { errnoName, type FrameType } from '../native.js'
 import type { Line, Listener } from './line.js'
@@ -22,12 +23,15 @@ export class Launch implements Listener {
   started = notOrdered
   /** What runs, as a shim tells a daemon that has come to it; undefined when it ended before. */
   readonly admitted: Promise<Pid1 | undefined>
+  /** Undefined until it has succeeded. */
+  pid: number | undefined
   stdout = nothing
   stderr = nothing
   /** Is given the line of a launcher that takes another order. Without it the line is closed. */
   onFree: ((line: Line) => void) | undefined
 
   readonly #line: Line
+  #claim: Claim | undefined
   #takesNext = false
   #finish: (exit: Exit | undefined) => void = () => undefined
   #admit: (pid1: Pid1 | undefined) => void = () => undefined
@@ -58,6 +62,7 @@ export class Launch implements Listener {
 
   /** Lets go of the launcher without ending it. */
   release(): void {
+    this.releaseOutput()
     this.#line.listener = undefined
     this.#line.close()
   }
@@ -69,8 +74,22 @@ export class Launch implements Listener {
     return new Promise<number>((resolve, reject) => this.#waiting.push({ resolve, reject }))
   }
 
+  /** Called when the output is not needed any more. */
+  readonly releaseOutput = (): void => {
+    this.#claim?.release()
+  }
+
+  /** The launcher keeps its output until there is room for it here. */
+  #claimRoom(bytes: number): void {
+    this.#claim = captureMemory.claim(bytes, () => {
+      this.#line.resume()
+    })
+    if (!this.#claim.isGranted) this.#line.pause()
+  }
+
   /** Of the line. */
   onEnd(): void {
+    this.releaseOutput() // what there is of it is of no use
     this.#over(undefined)
   }
 
@@ -84,11 +103,14 @@ export class Launch implements Listener {
   /** Of the line. */
   onFrame(type: FrameType, payload: string | Buffer): void {
     if (typeof payload !== 'string') this[type === 'O' ? 'stdout' : 'stderr'] = payload
+    else if (type === 'B') this.#claimRoom(Number(payload))
     else if (type === 'A') this.#admit(parsePid1(payload))
-    else if (type === 'S') this.#waiting.shift()?.resolve(Number(payload))
-    else if (type === 'E') {
+    else if (type === 'S') {
+      this.pid = Number(payload)
+      this.#waiting.shift()?.resolve(this.pid)
+    } else if (type === 'E') {
       const [, errno = '', call = '', detail = ''] = /^(\d+) (\S+) (.*)$/s.exec(payload) ?? []
-      this.#waiting.shift()?.reject(new CallError(errnoName(Number(errno)), call, detail))
+      this.#waiting.shift()?.reject(new CallError(errnoName(Number(errno)), call, detail, true))
     } else if (type === 'N') this.#takesNext = true
     else if (type === 'X') {
       const exit = parseExit(payload)

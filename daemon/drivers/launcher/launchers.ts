@@ -147,7 +147,7 @@ export class Launchers {
   }
 
   #order(spec: LauncherSpec, cgroup: number, pid1: number): Order {
-    const target = spec.capture || !spec.log ? undefined : this.log
+    const target = spec.log && this.log
     const descriptors = { cgroup, pid1, log: target?.fd ?? -1 }
     return { data: encode(spec, target && spec.log ? target.fieldsOf(spec.log) : {}, descriptors), descriptors }
   }

@@ -55,6 +55,14 @@ export class Line {
     native.sendOrder(this.fd, data, cgroup, pid1, log)
   }
 
+  pause(): void {
+    if (this.#isOpen) native.pauseLine(this.fd)
+  }
+
+  resume(): void {
+    if (this.#isOpen) native.resumeLine(this.fd)
+  }
+
   /** The launcher has ended. */
   end(): void {
     this.close()

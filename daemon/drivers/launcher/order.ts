@@ -1,6 +1,6 @@
 /** What a launcher is told to become: native/launcher/protocol/spec.h. */
 import { endianness } from 'node:os'
-import type { ProcessSpec } from '../driver.js'
+import type { ProcessSpec, ProcessUser } from '../driver.js'
 import { protocol } from '../native.js'
 
 export interface LauncherSpec {
@@ -27,7 +27,7 @@ export interface LauncherSpec {
   /** INFO_PRIVATE is set. */
   isPrivate?: boolean
   capture?: { limit: number; stdin?: string } | undefined
-  /** Whose log has what the process writes; without it, or with capture, none. */
+  /** Whose log has what the process writes, or what it leaves behind when it is captured; without it none. */
   log?: { xid: number; incarnation: bigint }
   timeoutMs?: number | undefined
   /** As in MigrateData. Not for shims of an earlier version. */
@@ -59,6 +59,21 @@ const isLittle = endianness() === 'LE'
 const writeU32 = (data: Buffer, value: number, at: number) =>
   isLittle ? data.writeUInt32LE(value, at) : data.writeUInt32BE(value, at)
 
+/** Without one the launcher takes root's ids, and looks nothing up. */
+function accountFields(user: ProcessUser | undefined): [string, string | number | undefined][] {
+  if (!user) return []
+  const { name, uid, group, gid, groups } = user
+  return [
+    ['account', 1],
+    ['user', name],
+    ['uid', uid],
+    ['group_name', group],
+    ['gid', gid],
+    ...(groups ? [['groups', 1] as [string, number]] : []),
+    ...(groups ?? []).map((id) => ['group', id] as [string, number])
+  ]
+}
+
 /** SpecHeader and "key=value\0" fields, then stdin: native/launcher/protocol/spec.h. */
 export function encode(spec: LauncherSpec, log: Record<string, string | number>, descriptors: Descriptors): Buffer {
   let text = `mode=${spec.mode}\0`
@@ -69,9 +84,9 @@ export function encode(spec: LauncherSpec, log: Record<string, string | number>,
     for (const arg of spec.process.argv) add('argv', arg)
     for (const [name, value] of Object.entries(spec.process.env)) add('env', `${name}=${value}`)
     add('cwd', spec.process.cwd)
-    add('uid', spec.process.uid)
-    add('gid', spec.process.gid)
-    for (const group of spec.process.groups) add('group', group)
+    for (const [key, value] of accountFields(spec.process.user)) add(key, value)
+    add('umask', spec.process.umask?.toString(8))
+    for (const { name, soft, hard } of spec.process.rlimits ?? []) add('rlimit', `${name} ${soft} ${hard}`)
   }
   add('root', spec.root)
   add('nodename', spec.nodename)

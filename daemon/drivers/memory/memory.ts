@@ -19,6 +19,7 @@ import type {
 import { CallError } from '../errors.js'
 import * as rules from '../rules.js'
 import { treatmentOf } from '../treatments.js'
+import { checkAccount } from './accounts.js'
 import {
   checkRoot,
   detailsOf,
@@ -42,6 +43,7 @@ export class MemoryDriver implements Driver {
   readonly bcapsAbi = 'vs2.3'
   readonly about = 'a model without processes; nothing runs'
   onStart: Driver['onStart']
+  onProcessEnd: Driver['onProcessEnd']
   onExit: Driver['onExit']
   onDeath: Driver['onDeath']
   onError: Driver['onError']
@@ -69,6 +71,7 @@ export class MemoryDriver implements Driver {
     const context = this.#find(xid, 'vx_migrate')
     rules.requireEnter(context.flags, xid, 'vx_migrate')
     rules.requireUnpaused(context.flags, xid, 'vx_migrate')
+    if (data.process.user) checkAccount(data.process.user, context.root)
     const behaviour = behaviourOf(data.process, context.root, {
       nodename: context.uname.nodename,
       stdin: data.capture?.stdin ?? ''
@@ -91,10 +94,19 @@ export class MemoryDriver implements Driver {
     if (data.timeoutMs) process.timers.push(setTimeout(kill, data.timeoutMs))
     if (!data.capture) return { pid: process.pid }
     const status = await process.ended
-    const stdout = process.stdout.slice(0, data.capture.limit)
+    const written = Buffer.from(process.stdout)
+    const stdout = written.subarray(0, data.capture.limit)
+    const truncated = stdout.length < written.length
     return {
       pid: process.pid,
-      captured: { status, stdout, stderr: '', truncated: stdout.length < process.stdout.length, timedOut }
+      captured: {
+        status,
+        oomKilled: false,
+        stdout,
+        stderr: Buffer.alloc(0),
+        truncated,
+        timedOut
+      }
     }
   }
 
@@ -242,7 +254,7 @@ export class MemoryDriver implements Driver {
 
   #start(context: ModelContext, data: MigrateData): ModelProcess {
     const nspid = data.flags & SET_INIT ? 1 : ++context.forks + 1
-    const process = newProcess(++this.#lastPid, nspid, data.process)
+    const process = newProcess(++this.#lastPid, nspid, data)
     context.processes.set(process.pid, process)
     // No guest code ever runs with STATE_SETUP set; becoming init is what clears STATE_INIT.
     context.flags &= ~STATE_SETUP
@@ -258,9 +270,13 @@ export class MemoryDriver implements Driver {
   #end(context: ModelContext, process: ModelProcess, status: number): void {
     if (!context.processes.delete(process.pid)) return
     process.timers.forEach(clearTimeout)
-    if (process.pid === context.initpid) context.initpid = 0
+    const { pid, captured } = process
+    const isInit = pid === context.initpid
+    if (isInit) context.initpid = 0
     context.lastStatus = status
+    if (context.processes.size === 0) context.lastExit = resultOf(context)
     process.end(status)
+    this.onProcessEnd?.(context.xid, { pid, status, oomKilled: false, isInit, captured }, context.owner)
     this.#touch(context)
     if (context.processes.size === 0) this.onExit?.(context.xid, resultOf(context), context.owner)
     this.#removeWhenDead(context)

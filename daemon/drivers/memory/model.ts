@@ -6,7 +6,7 @@ import { PERSISTENT, SCHED_PAUSE } from '../../vocabulary/flags.js'
 import { noLimits, type Limits } from '../../vocabulary/limits.js'
 import type { UnameField } from '../../vocabulary/uname.js'
 import { WORD_MAX } from '../../vocabulary/word.js'
-import type { ContextDetails, CreateData, Process, ProcessSpec, Stat, WaitResult } from '../driver.js'
+import type { ContextDetails, CreateData, MigrateData, Process, Stat, WaitResult } from '../driver.js'
 import { CallError } from '../errors.js'
 import { Waiters } from '../waiters.js'
 
@@ -16,6 +16,7 @@ export interface ModelProcess {
   comm: string
   startedAt: number
   stdout: string
+  captured: boolean
   timers: NodeJS.Timeout[]
   /** It has come to its end while it was paused. */
   due?: () => void
@@ -38,6 +39,7 @@ export interface ModelContext {
   initpid: number
   forks: number
   lastStatus: number
+  lastExit: WaitResult | null
   waiters: Waiters
   revision: number
 }
@@ -65,17 +67,28 @@ export const newContext = (xid: number, data: CreateData, revision: number): Mod
   initpid: 0,
   forks: 0,
   lastStatus: 0,
+  lastExit: null,
   waiters: new Waiters(),
   revision
 })
 
-export function newProcess(pid: number, nspid: number, { argv }: ProcessSpec): ModelProcess {
+export function newProcess(pid: number, nspid: number, { process: { argv }, capture }: MigrateData): ModelProcess {
   let end: (status: number) => void = () => undefined
   const ended = new Promise<number>((resolve) => {
     end = resolve
   })
   const comm = basename(argv[0] ?? '').slice(0, 15)
-  return { pid, nspid, comm, startedAt: Date.now(), stdout: '', timers: [], ended, end }
+  return {
+    pid,
+    nspid,
+    comm,
+    startedAt: Date.now(),
+    stdout: '',
+    captured: capture !== undefined,
+    timers: [],
+    ended,
+    end
+  }
 }
 
 export const processOf = ({ pid, nspid, comm, startedAt }: ModelProcess): Process => ({
@@ -104,7 +117,8 @@ export const detailsOf = (context: ModelContext): ContextDetails => ({
   owner: context.owner,
   root: context.root,
   created_at: new Date(context.createdAt).toISOString(),
-  populated: context.processes.size > 0
+  populated: context.processes.size > 0,
+  last_exit: context.lastExit
 })
 
 export const resultOf = ({ lastStatus }: ModelContext): WaitResult => ({

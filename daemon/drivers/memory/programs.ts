@@ -30,8 +30,13 @@ const programs: Record<string, (argv: string[], guest: Guest) => Behaviour> = {
   }
 }
 
+/** @throws CallError such as ENAMETOOLONG, for a path that is no path */
 function exists(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
+  } catch (error) {
+    throw new CallError((error as NodeJS.ErrnoException).code ?? 'EIO', 'execve', path)
+  }
 }
 
 /**

@@ -20,6 +20,8 @@ export const treatments: TreatmentTable = {
     '*': 'enforced',
     stdin: 'recorded',
     user: 'recorded',
+    umask: 'recorded',
+    rlimits: 'recorded',
     cwd: 'recorded',
     env: 'recorded'
   },

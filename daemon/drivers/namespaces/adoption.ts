@@ -10,7 +10,7 @@ import { isPopulated, setFrozen, type CgroupHome } from './cgroups.js'
 import { Context } from './context.js'
 import type { Ends } from './ends.js'
 import type { Counted, ForkCounter } from './forks.js'
-import { applyLimits } from './limits.js'
+import { applyDefaults, applyLimits } from './limits.js'
 import { removeDirectory, type Lives } from './lives.js'
 import { reachShim } from './shims.js'
 
@@ -50,12 +50,14 @@ export class Adoption {
       return
     }
     setFrozen(context.path, context.paused) // it ended perhaps between the flag and this
-    if (context.limits !== noLimits) await applyLimits(context.path, context, undefined, this.#home.missing)
+    if (context.limits !== noLimits) await applyLimits(context.path, context, undefined, this.#home)
+    else applyDefaults(context.path, this.#home) // it was another one's perhaps
     context.readPid1(stored)
     const isIdle = !context.pid1 && !isPopulated(context.path) && !native.hasLauncher(context.path)
     context.forks = this.#knownForks(context, isIdle)
     this.#lives.add(context)
     if (!isIdle) this.#rejoin(context, stored)
+    else if (stored.exit || stored.last_exit) context.runEnded() // while no daemon ran, perhaps
     await this.#lives.removeWhenDead(context)
   }
 

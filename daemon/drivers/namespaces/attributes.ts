@@ -15,7 +15,9 @@ const PREFIX = 'trusted.contextd.'
  * whether it was killed for lack of memory, oom.h) are written by the launcher, and cleared to the empty string here
  * before PID 1 is started again.
  * `offset` too: host uptime in nanoseconds at which a guest's own uptime began.
+ * And `asked`, the signal that SIGKILL stood in for when it was sent to init: signal.cc.
  * And `forks`, the forks of all runs up to the last one; none when they are not known.
+ * `ended` ("STATUS OOM REBOOT_CMD") is how a persistent context's last run ended, kept through the runs after it.
  * `shim` ("PID START_TIME PROTOCOL") is written by a shim: where a later daemon finds it.
  * `spaces` has the CLONE_* bits of the namespaces that the context has by its flags at creation.
  * `lxcfs` has the files of lxcfs that the context has by its flags at creation.
@@ -36,6 +38,8 @@ export type Attribute =
   | 'pid1'
   | 'exit'
   | 'last_exit'
+  | 'ended'
+  | 'asked'
   | 'forks'
   | 'shim'
   | 'own_names'

@@ -23,6 +23,8 @@ export class CgroupHome {
   /** Of launchers and shims, which outlive the daemon, and so must not be in the cgroup that it was started in. */
   readonly shims: string
   readonly missing: MissingControllers
+  /** Of Limiting. */
+  readonly defaultPidsMax: number
   readonly #prefix: string
   readonly #lock: number
 
@@ -31,7 +33,8 @@ export class CgroupHome {
    * when systemd has delegated it, else `<first mount>/contextd`. Made when missing.
    * @throws CallError naming what is missing: no mount, no permission, an old kernel, another daemon
    */
-  constructor(root?: string) {
+  constructor(root?: string, defaultPidsMax = 0) {
+    this.defaultPidsMax = defaultPidsMax
     const mounts = cgroup2Mounts()
     const path = rootOf(mounts, root)
     const mount = mounts.find((candidate) => path === candidate.path || path.startsWith(`${candidate.path}/`))

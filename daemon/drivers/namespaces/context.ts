@@ -1,8 +1,10 @@
 import { closeSync } from 'node:fs'
 import { PERSISTENT, SCHED_PAUSE } from '../../vocabulary/flags.js'
 import { signalToRebootCmd } from '../../vocabulary/reboot.js'
+import { SIGKILL } from '../../vocabulary/signals.js'
 import { noLimits, type Limits } from '../../vocabulary/limits.js'
 import type { UnameField } from '../../vocabulary/uname.js'
+import type { WaitResult } from '../driver.js'
 import { CallError } from '../errors.js'
 import type { Launch } from '../launcher/launch.js'
 import { parseEnd, parsePid1, type End, type Pid1 } from '../launcher/report.js'
@@ -49,6 +51,8 @@ export class Context {
   namesMayDiffer = false
   /** Of init or of the last task. */
   lastEnd: End = { status: 0, oomKilled: false }
+  /** How its last run ended. */
+  lastExit: WaitResult | null = null
   /** LINUX_REBOOT_CMD_* word that PID 1 ended by, 0 for none. */
   rebootCmd = 0
   /** An init was there in this run: its status is the context's, not that of a later task. */
@@ -174,6 +178,7 @@ export class Context {
     this.announced = true
     this.hasRun = true
     this.readExit(stored)
+    this.#readEnded(stored)
     return true
   }
 
@@ -187,11 +192,33 @@ export class Context {
     return Boolean(ofPid1) || Boolean(ofLast)
   }
 
+  /** Nothing runs any more. */
+  runEnded(): void {
+    const { status, oomKilled } = this.lastEnd
+    this.lastExit = { reboot_cmd: this.rebootCmd, exit_code: status, oom_killed: oomKilled }
+    // Otherwise it is gone in a moment.
+    if (this.persistent) writeAttribute(this.path, 'ended', `${status} ${oomOf(oomKilled)} ${this.rebootCmd}`)
+  }
+
+  /** What an earlier daemon kept of it. */
+  #readEnded({ ended }: Attributes): void {
+    if (!ended) return
+    const [status = '', oom, reboot] = ended.split(' ')
+    const end = parseEnd(status, oom)
+    this.lastExit = { reboot_cmd: Number(reboot), exit_code: end.status, oom_killed: end.oomKilled }
+  }
+
   /** PID 1 has ended like this: the context's own end. */
   endedBy(end: End): void {
-    this.lastEnd = end
+    this.lastEnd = { ...end, status: this.#askedOr(end) }
     // PID 1 of a namespace dies of these signals by reboot(2) only: native/launcher/namespaces/shim.cc.
     this.rebootCmd = signalToRebootCmd.get(end.status & 0x7f) ?? 0
+  }
+
+  /** SIGKILL may have stood in for a signal that init would have ended by, but for being PID 1 (native/namespaces/signal.cc). */
+  #askedOr({ status, oomKilled }: End): number {
+    if (status !== SIGKILL || oomKilled) return status
+    return Number(readAttribute(this.path, 'asked') ?? 0) || SIGKILL
   }
 
   /** Another process has ended. What counts is how the init ended, in a run that has one, or that all were rebooted. */
@@ -201,7 +228,7 @@ export class Context {
 
   /** Before a new PID 1: what the attributes tell of the last one must not be taken for its own. */
   forgetRun(): void {
-    for (const name of ['exit', 'last_exit', 'pid1', 'own_names', 'offset', 'forks'] as const)
+    for (const name of ['exit', 'last_exit', 'pid1', 'own_names', 'offset', 'forks', 'asked'] as const)
       writeAttribute(this.path, name, '')
     this.hadInit = false
     this.rebootCmd = 0
@@ -229,6 +256,8 @@ export class Context {
     }
   }
 }
+
+const oomOf = (killed: boolean | null) => (killed === null ? '-' : Number(killed))
 
 function writeLimits(path: string, limits: Limits): void {
   const given = Object.entries(limits).filter(([, value]) => value !== null)

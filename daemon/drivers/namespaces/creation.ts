@@ -6,6 +6,7 @@ import { withErrno } from '../errors.js'
 import { setFrozen, type CgroupHome } from './cgroups.js'
 import { Context } from './context.js'
 import type { ForkCounter } from './forks.js'
+import { applyDefaults } from './limits.js'
 import { lxcfsFiles } from './lxcfs.js'
 import { spacesFor } from './spaces.js'
 
@@ -24,6 +25,7 @@ export function makeContext(
   withErrno('mkdir', context.path, () => {
     mkdirSync(context.path, { mode: 0o755 })
   })
+  applyDefaults(context.path, home)
   context.flags = data.flags
   context.forks = forks?.count(context.path, xid, 0)
   if (context.paused) setFrozen(context.path, true)

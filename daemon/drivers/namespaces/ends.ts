@@ -1,5 +1,6 @@
 /** Hears of the end of what runs in contexts, from its shim or from the kernel. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isShortage } from '../errors.js'
 import type { Launch } from '../launcher/launch.js'
 import { native } from '../native.js'
 import { watchPath } from '../watch.js'
@@ -11,6 +12,17 @@ import type { Lives } from './lives.js'
 const LAUNCHER_TIMEOUT_MS = 10_000
 /** Between looks at what cannot be watched. */
 const POLL_MS = 500
+
+/** What nobody is there to hear the failure of is asked again until descriptors and memory are there. */
+async function onceKnown<T>(ask: () => T): Promise<T> {
+  for (;;)
+    try {
+      return ask()
+    } catch (error) {
+      if (!isShortage(error)) throw error
+      await sleep(POLL_MS)
+    }
+}
 
 export class Ends {
   readonly #lives: Lives
@@ -26,13 +38,15 @@ export class Ends {
     context.shim = shim
     const ended = shim.ended.then(async (exit) => {
       context.shim = undefined
-      this.#lives.lostPid1(context)
-      const isEmpty = exit !== undefined || !isPopulated(context.path)
       if (exit) context.endedBy(exit)
+      if (exit && context.initpid)
+        this.#lives.processEnded(context, context.initpid, { ...exit, status: context.lastEnd.status }, false)
+      this.#lives.lostPid1(context)
+      const isEmpty = exit !== undefined || !(await onceKnown(() => isPopulated(context.path)))
       // Somebody killed the shim, and not what it was the parent of.
-      else if (!isEmpty) this.followOrphans(context)
+      if (!isEmpty) this.followOrphans(context)
       // It has told the former daemon, or nobody; and launchers that this one knows nothing of have not told it either.
-      else if (isRejoined) context.readExit()
+      else if (!exit && isRejoined) context.readExit()
       if (isEmpty) this.#lives.exited(context)
       this.#lives.tellReboot(context)
       await this.#lives.changed(context)
@@ -50,7 +64,14 @@ export class Ends {
     context.orphans = true
     context.hasGuest = true
     const check = () => {
-      if (!context.orphans || isPopulated(context.path)) return
+      if (!context.orphans) return
+      try {
+        if (isPopulated(context.path)) return
+      } catch (error) {
+        if (!isShortage(error)) throw error
+        setTimeout(check, POLL_MS).unref()
+        return
+      }
       context.orphans = false
       stop()
       const ended = this.#orphansEnded(context)

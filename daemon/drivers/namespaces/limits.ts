@@ -1,8 +1,9 @@
 /** Limits by the controllers of cgroup v2. The values are kept in an attribute; a file has one while the flag is set. */
+import { writeFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { limits, type LimitName, type Limits } from '../../vocabulary/limits.js'
-import { CallError } from '../errors.js'
+import { CallError, withErrno } from '../errors.js'
 import type { Controller, MissingControllers } from './controllers.js'
 
 interface LimitFile {
@@ -29,6 +30,13 @@ const files: Record<LimitName, LimitFile> = {
   memory_max: { controller: 'memory', file: 'memory.max', none: 'max', format: String }
 }
 
+/** What the host can limit, and what a context is limited to that has no limit of its own. */
+export interface Limiting {
+  readonly missing: MissingControllers
+  /** Processes and threads; 0: no limit. One context without any stops the whole host (kernel.threads-max, kernel.pid_max). */
+  readonly defaultPidsMax: number
+}
+
 export interface Limited {
   flags: bigint
   limits: Limits
@@ -37,9 +45,24 @@ export interface Limited {
 /** Bits of the flags that turn limits on. */
 export const LIMIT_FLAGS = limits.reduce((bits, { bit }) => bits | bit, 0n)
 
-const textOf = (name: LimitName, bit: bigint, { flags, limits: values }: Limited): string => {
+function textOf(
+  name: LimitName,
+  bit: bigint,
+  { flags, limits: values }: Limited,
+  { defaultPidsMax }: Limiting
+): string {
   const value = values[name]
-  return value !== null && (flags & bit) !== 0n ? files[name].format(value) : files[name].none
+  if (value !== null && (flags & bit) !== 0n) return files[name].format(value)
+  return name === 'pids_max' && defaultPidsMax > 0 ? String(defaultPidsMax) : files[name].none
+}
+
+/** Of a new cgroup, which has no limits yet. @throws CallError with the file that the kernel refuses */
+export function applyDefaults(path: string, { missing, defaultPidsMax }: Limiting): void {
+  const { controller, file } = files.pids_max
+  if (defaultPidsMax === 0 || missing.has(controller)) return
+  withErrno('write', join(path, file), () => {
+    writeFileSync(join(path, file), String(defaultPidsMax))
+  })
 }
 
 /**
@@ -51,12 +74,12 @@ export async function applyLimits(
   path: string,
   wanted: Limited,
   before: Limited | undefined,
-  missing: MissingControllers
+  host: Limiting
 ): Promise<void> {
   for (const { name, bit } of limits) {
     const { controller, file } = files[name]
-    const text = textOf(name, bit, wanted)
-    if (missing.has(controller) || (before && text === textOf(name, bit, before))) continue
+    const text = textOf(name, bit, wanted, host)
+    if (host.missing.has(controller) || (before && text === textOf(name, bit, before, host))) continue
     try {
       await writeFile(join(path, file), text)
     } catch (error) {

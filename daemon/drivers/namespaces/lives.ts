@@ -4,9 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { SC_HELPER } from '../../vocabulary/flags.js'
 import { rebootName } from '../../vocabulary/reboot.js'
 import type { Death, WaitResult } from '../driver.js'
-import { CallError, withErrno } from '../errors.js'
+import { CallError, isShortage, withErrno } from '../errors.js'
 import type { Launchers } from '../launcher/launchers.js'
-import type { Pid1 } from '../launcher/report.js'
+import type { End, Pid1 } from '../launcher/report.js'
 import { PastDeaths } from '../past-deaths.js'
 import * as rules from '../rules.js'
 import { deathsIn } from './attributes.js'
@@ -24,6 +24,8 @@ export class Lives {
   readonly #launchers: Launchers
   readonly #forks: ForkCounter | undefined
   readonly #told: Told
+  /** Called before its end is told of. */
+  onRunEnded: ((context: Context) => void) | undefined
   #sorted: number[] | undefined
   #revision = 0
 
@@ -85,6 +87,12 @@ export class Lives {
     if (pid1.role === 'init') context.hadInit = true
   }
 
+  /** A process that this daemon has started. @param captured its end is what the request is answered with */
+  processEnded(context: Context, pid: number, { status, oomKilled }: End, captured: boolean): void {
+    const isInit = pid === context.initpid
+    this.#told.onProcessEnd?.(context.xid, { pid, status, oomKilled, isInit, captured }, context.owner)
+  }
+
   started(context: Context, pid: number): void {
     context.hasGuest = true
     this.#told.onStart?.(context.xid, pid, pid === context.initpid)
@@ -100,6 +108,8 @@ export class Lives {
   exited(context: Context): void {
     if (!context.hasGuest) return
     context.hasGuest = false
+    context.runEnded()
+    this.onRunEnded?.(context)
     this.#told.onExit?.(context.xid, resultOf(context), context.owner)
   }
 
@@ -168,9 +178,14 @@ export async function removeDirectory(path: string): Promise<void> {
       })
       return
     } catch (error) {
-      if (!(error instanceof CallError && error.code === 'EBUSY') || Date.now() > deadline) throw error
+      const mayPass = isShortage(error) || (error instanceof CallError && error.code === 'EBUSY')
+      if (!mayPass || Date.now() > deadline) throw error
     }
-    if (isPopulated(path)) killAll(path)
+    try {
+      if (isPopulated(path)) killAll(path)
+    } catch (error) {
+      if (!isShortage(error)) throw error
+    }
     await sleep(delay)
   }
 }

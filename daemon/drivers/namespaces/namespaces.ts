@@ -32,6 +32,7 @@ import { LoadAverage, LoadSampler } from './load.js'
 import { missingHere } from './missing.js'
 import { nameOf, setName } from './names.js'
 import { signalContext } from './signals.js'
+import { OomKills } from './oom-kills.js'
 import { Starts } from './starts.js'
 import { cgroupOf, statOf, tasksOf } from './tasks.js'
 import { Told } from './told.js'
@@ -49,6 +50,7 @@ export class NamespacesDriver extends Told implements Driver {
   readonly #starts: Starts
   readonly #adoption: Adoption
   readonly #loads: LoadSampler
+  readonly #oomKills: OomKills<Context>
   /** What this host lacks, by "kind.name". */
   readonly #missing: ReadonlyMap<string, string>
   readonly #closing = new AbortController()
@@ -73,13 +75,23 @@ export class NamespacesDriver extends Told implements Driver {
     this.#loads = new LoadSampler({ path: home.contexts, loadAverage: new LoadAverage() }, () =>
       [...this.#lives.all()].filter(({ populated }) => populated)
     )
+    this.#oomKills = new OomKills(
+      home.contexts,
+      () => this.#lives.all(),
+      (context, kills) => this.onOom?.(context.xid, kills, context.owner),
+      this.#lives.reportLost
+    )
+    this.#lives.onRunEnded = (context) => {
+      this.#oomKills.lookAt(context) // the watch may hear only when the cgroup is gone
+    }
     this.#missing = missingHere(home, forks, missingLxcfs)
     this.about = `Linux ${release()}, contexts in ${home.contexts}`
   }
 
   /** Takes over the contexts that an earlier daemon left, and clears away half-made ones. @param warn hears of those that cannot be taken over */
-  adoptAll(warn: (error: unknown) => void): Promise<void> {
-    return this.#adoption.adoptAll(warn)
+  async adoptAll(warn: (error: unknown) => void): Promise<void> {
+    await this.#adoption.adoptAll(warn)
+    for (const context of this.#lives.all()) this.#oomKills.adopt(context)
   }
 
   takePastDeaths(): readonly Death[] {
@@ -219,7 +231,7 @@ export class NamespacesDriver extends Told implements Driver {
 
   /** The files first: what the kernel refuses is not kept. */
   #limit(context: Context, wanted: Limited): Promise<void> {
-    return applyLimits(context.path, wanted, context, this.#home.missing)
+    return applyLimits(context.path, wanted, context, this.#home)
   }
 
   exists(xid: number): boolean {
@@ -249,6 +261,7 @@ export class NamespacesDriver extends Told implements Driver {
       owner: context.owner,
       root: context.root,
       created_at: context.createdAt,
+      last_exit: context.lastExit,
       populated: context.populated
     }
   }
@@ -270,6 +283,7 @@ export class NamespacesDriver extends Told implements Driver {
       for (const join of context.joins) join.release()
     }
     this.#loads.close()
+    this.#oomKills.close()
     this.#launchers.close()
     this.#forks?.close()
     this.#home.close()

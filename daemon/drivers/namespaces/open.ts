@@ -10,15 +10,17 @@ import { NamespacesDriver } from './namespaces.js'
  * Probes, adopts the contexts that are there, and clears away half-made ones.
  * @param root cgroup directory for contexts (CgroupHome)
  * @param log where output goes that is not captured
+ * @param defaultPidsMax of Limiting
  * @param warn hears of contexts that cannot be taken over
  * @throws CallError naming the call that this user or kernel refuses
  */
 export async function openNamespaces(
   root: string | undefined,
   log: LogTarget | undefined,
-  warn: (error: unknown) => void
+  warn: (error: unknown) => void,
+  defaultPidsMax = 0
 ): Promise<NamespacesDriver> {
-  const home = new CgroupHome(root)
+  const home = new CgroupHome(root, defaultPidsMax)
   let launchers: Launchers | undefined
   const counter = ForkCounter.open(home.contexts, home.level)
   const forks = counter instanceof ForkCounter ? counter : undefined

@@ -100,7 +100,8 @@ export class Starts {
     if (!data.capture) return { pid }
     const exit = await join.ended
     if (!exit) throw new CallError('EIO', 'waitpid', 'the launcher was killed before the process ended')
-    return { pid, captured: { ...exit, stdout: join.stdout.toString(), stderr: join.stderr.toString() } }
+    const { stdout, stderr, releaseOutput: release } = join
+    return { pid, captured: { ...exit, stdout, stderr, release } }
   }
 
   async #ensurePid1(context: Context): Promise<Pid1> {
@@ -143,6 +144,7 @@ export class Starts {
       const ended = join.ended.then(async (exit) => {
         context.joins.delete(join)
         if (exit) context.taskEndedBy(exit)
+        if (exit && join.pid) this.#lives.processEnded(context, join.pid, exit, data.capture !== undefined)
         await this.#lives.changed(context)
       })
       ended.catch(this.#lives.reportLost)

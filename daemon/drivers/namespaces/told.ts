@@ -4,8 +4,13 @@ import type { Driver, HelperCall } from '../driver.js'
 type DeathArguments = Parameters<NonNullable<Driver['onDeath']>>
 
 /** Deaths and calls for help that are found before somebody listens are kept for whoever does. */
-export class Told implements Pick<Driver, 'onStart' | 'onExit' | 'onDeath' | 'onHelper' | 'onError'> {
+export class Told implements Pick<
+  Driver,
+  'onStart' | 'onProcessEnd' | 'onOom' | 'onExit' | 'onDeath' | 'onHelper' | 'onError'
+> {
   onStart: Driver['onStart']
+  onProcessEnd: Driver['onProcessEnd']
+  onOom: Driver['onOom']
   onExit: Driver['onExit']
   onError: Driver['onError']
   readonly #unheard: DeathArguments[] = []

@@ -1,11 +1,13 @@
 /** What moves a task into a context: the launcher does it, never the daemon itself. */
 import { INFO_INIT, INFO_PRIVATE, PERSISTENT, STATE_INIT, STATE_SETUP } from '../../vocabulary/flags.js'
 import { SET_INIT } from '../../vocabulary/migrate.js'
-import type { CreateData, MigrateData, Migrated, Process } from '../driver.js'
+import { SIGKILL } from '../../vocabulary/signals.js'
+import type { CreateData, MigrateData, Migrated, Process, ProcessEnd } from '../driver.js'
 import { CallError } from '../errors.js'
 import type { Launch } from '../launcher/launch.js'
 import { Launchers } from '../launcher/launchers.js'
 import type { LauncherSpec, LogTarget } from '../launcher/order.js'
+import type { Exit } from '../launcher/report.js'
 import { vserver } from '../native.js'
 import { parseStat } from '../procfs.js'
 import { ask, bornOf, explained, flagsOf } from './calls.js'
@@ -24,12 +26,14 @@ export class Entrances {
    * @param spaces CLONE_* of the namespaces that a context gets of its own
    * @param log where output goes that is not captured
    * @param started hears of each process that has been started
+   * @param ended and of the end of each
    */
   constructor(
     private readonly spaces: bigint,
     log: LogTarget | undefined,
     private readonly records: Records,
-    private readonly started: (xid: number, pid: number, isInit: boolean) => void
+    private readonly started: (xid: number, pid: number, isInit: boolean) => void,
+    private readonly ended: (xid: number, end: ProcessEnd) => void
   ) {
     this.#launchers = new Launchers(undefined, log)
     this.#launchers.prepare('plain')
@@ -106,7 +110,7 @@ export class Entrances {
       spaces: this.spaces,
       clears,
       isPrivate: (flags & INFO_PRIVATE) !== 0n,
-      ...(!data.capture && { log: { xid, incarnation: this.#writesAs(xid) } }),
+      log: { xid, incarnation: this.#writesAs(xid) },
       process: data.process,
       capture: data.capture,
       timeoutMs: data.timeoutMs
@@ -121,6 +125,10 @@ export class Entrances {
         throw explained(error, xid)
       }
     )
+    void launch.ended.then((exit) => {
+      const { pid } = launch
+      if (exit && pid) this.ended(xid, endOf(pid, exit, data))
+    })
     return { started, result: this.#migrated(launch, started, data) }
   }
 
@@ -135,6 +143,17 @@ export class Entrances {
     if (!data.capture) return { pid }
     const exit = await launch.ended
     if (!exit) throw new CallError('EIO', 'waitpid', 'the launcher was killed before the process ended')
-    return { pid, captured: { ...exit, stdout: launch.stdout.toString(), stderr: launch.stderr.toString() } }
+    const { oomKilled } = endOf(pid, exit, data)
+    const { stdout, stderr, releaseOutput: release } = launch
+    return { pid, captured: { ...exit, oomKilled, stdout, stderr, release } }
   }
 }
+
+/** Such a kernel has no counter of the context that would say whose memory was short. */
+const endOf = (pid: number, { status }: Exit, { flags, capture }: MigrateData): ProcessEnd => ({
+  pid,
+  status,
+  oomKilled: (status & 0x7f) === SIGKILL ? null : false,
+  isInit: (flags & SET_INIT) !== 0n,
+  captured: capture !== undefined
+})

@@ -22,6 +22,7 @@ import { Entrances } from './entering.js'
 import { HelperCalls, helperProblem } from './helper.js'
 import { probeKernel, type Kernel } from './kernel.js'
 import { Listing } from './listing.js'
+import { LastExits } from './last-exits.js'
 import { Lives } from './lives.js'
 import { Records } from './records.js'
 import { takeOver } from './takeover.js'
@@ -47,6 +48,7 @@ export class VserverDriver extends DirectCalls implements Driver {
   readonly bcapsAbi: BcapsAbi
   readonly about: string
   onStart: Driver['onStart']
+  onProcessEnd: Driver['onProcessEnd']
   onExit: Driver['onExit']
   onDeath: Driver['onDeath']
   onError: Driver['onError']
@@ -59,6 +61,7 @@ export class VserverDriver extends DirectCalls implements Driver {
   readonly #helperCalls: HelperCalls
   readonly #lives: Lives
   readonly #entrances: Entrances
+  readonly #lastExits = new LastExits()
 
   private constructor(kernel: Kernel, { procVirtual, stateDir, log }: VserverOptions, records: Records) {
     super()
@@ -74,13 +77,26 @@ export class VserverDriver extends DirectCalls implements Driver {
     this.#lives = new Lives(stateDir, records, {
       ending: (xid, { reboot_cmd }) => this.#helperCalls.beforeEnd(xid, reboot_cmd),
       exited: (xid, result, owner) => this.onExit?.(xid, result, owner),
-      died: (xid, result, owner, incarnation) => this.onDeath?.(xid, result, owner, incarnation),
+      died: (xid, result, owner, incarnation) => {
+        this.#lastExits.forget(xid)
+        this.onDeath?.(xid, result, owner, incarnation)
+      },
       failed: (error) => this.onError?.(error)
     })
-    this.#entrances = new Entrances(kernel.spaces, log, records, (xid, pid, isInit) => {
-      this.#lives.noteStart(xid)
-      this.onStart?.(xid, pid, isInit)
-    })
+    this.#entrances = new Entrances(
+      kernel.spaces,
+      log,
+      records,
+      (xid, pid, isInit) => {
+        this.#lives.noteStart(xid)
+        this.#lastExits.started(xid, pid)
+        this.onStart?.(xid, pid, isInit)
+      },
+      (xid, end) => {
+        this.#lastExits.ended(xid, end)
+        this.onProcessEnd?.(xid, end, records.ownerOf(xid))
+      }
+    )
   }
 
   /**
@@ -198,7 +214,8 @@ export class VserverDriver extends DirectCalls implements Driver {
     const [tasks, uptime] = ask(xid, () => [vserver.tasks(xid), vserver.uptime(xid)] as const)
     const { owner, root, created_at } = this.#records.of(xid, bornAt(uptime))
     // PERSISTENT holds a reference of its own.
-    return { owner, root, created_at, populated: tasks > (flags & PERSISTENT ? 1 : 0) }
+    const populated = tasks > (flags & PERSISTENT ? 1 : 0)
+    return { owner, root, created_at, populated, last_exit: this.#lastExits.of(xid) }
   }
 
   processes(xid: number): Promise<Process[]> {

@@ -81,6 +81,13 @@ Deadlines deadlines_of(const Spec& spec) {
   return d;
 }
 
+void take_as_outcome(const Spec& spec, const Deadlines& deadlines, Failure* failure, Outcome* outcome) {
+  if (!spec.capture || failure->code != ETIMEDOUT || deadlines.end == 0 || now_ms() < deadlines.end) return;
+  *failure = {};
+  outcome->timed_out = true;
+  outcome->status = SIGKILL;
+}
+
 int tell_outcome(const Spec& spec, const Failure& failure, const Child& child, Outcome* outcome, bool takes_next) {
   if (failure.code) {
     send_failure(failure);
@@ -88,6 +95,12 @@ int tell_outcome(const Spec& spec, const Failure& failure, const Child& child, O
   }
   FrameView frames[frames_max];
   size_t count = 0;
+  char size[24];
+  const size_t total = outcome->sizes[0] + outcome->sizes[1];
+  if (total > unasked_output) {
+    int length = snprintf(size, sizeof size, "%zu", total);
+    frames[count++] = {Frame::size, size, static_cast<size_t>(length)};
+  }
   constexpr Frame types[] = {Frame::out, Frame::err};
   for (int i = 0; i < 2; i++)
     if (outcome->sizes[i] > 0) frames[count++] = {types[i], outcome->output[i], outcome->sizes[i]};
@@ -146,8 +159,8 @@ Outcome see_through(const Child& child, const Spec& spec, long deadline, Pipes* 
     const int i = s == &err;
     outcome.output[i] = s->data;
     outcome.sizes[i] = s->size;
-    close_end(&s->fd);
   }
+  if (spec.capture) log->take_over(spec, out.fd, err.fd);
   close_end(&pipes->in[1]);
   return outcome;
 }

@@ -28,8 +28,13 @@ struct Deadlines {
 Deadlines deadlines_of(const Spec& spec);
 
 // Tells of a child that has exec'ed, at once or, when it is captured, with its outcome. Waits for its end, killing its
-// process group at the deadline (0: none). Without capture what it wrote is in the log when this returns.
+// process group at the deadline (0: none). Without capture what it wrote is in the log when this returns; with it, what
+// it left behind with its output writes to the log from now on.
 Outcome see_through(const Child& child, const Spec& spec, long deadline, Pipes* pipes, Log* log);
+
+// A captured process whose whole time was over before its exec has had its time like any other: it is an outcome then,
+// no failure.
+void take_as_outcome(const Spec& spec, const Deadlines& deadlines, Failure* failure, Outcome* outcome);
 
 // The last frames of an order: the failure, or what it wrote and how it ended. `takes_next`: the launcher goes on to
 // another order. Returns the launcher's exit code.

@@ -19,20 +19,36 @@ alignas(4096) char lines[2][longest_log_line];
 
 LogSink* sink = nullptr;
 
+struct : LogSink {
+  void add(const LogLine&) override {}
+  void flush() override {}
+  void rest() override {}
+} nowhere;
+
+LogSink* sink_of(const Spec& spec) {
+  if (!spec.log) return nullptr;
+  return spec.log_journal ? log_journal(spec) : log_file(spec);
+}
+
 }  // namespace
 
 Log::Log(const Spec& spec, Pipes* pipes) {
   if (spec.capture) return;
-  if (spec.log) sink = spec.log_journal ? log_journal(spec) : log_file(spec);
+  sink = sink_of(spec);
   if (!sink) {
     close_all(pipes);
     return;
   }
   fds_[0] = pipes->out[0];
   fds_[1] = pipes->err[0];
-  if (spec.uid != 0)
-    for (int fd : {pipes->out[1], pipes->err[1]})
-      if (fchown(fd, spec.uid, spec.gid) < 0) break;  // what is lost is a way to open it, not the output
+}
+
+void Log::take_over(const Spec& spec, int out, int err) {
+  fds_[0] = out;
+  fds_[1] = err;
+  if (!is_open()) return;
+  sink = sink_of(spec);
+  if (!sink) sink = &nowhere;
 }
 
 void Log::write_held(int stream, bool is_whole) {

@@ -11,12 +11,15 @@
 // Reads the pipes. All of it does nothing for a process that is captured, or when nothing is logged.
 class Log {
  public:
-  // Reads the output pipes, or closes them where nobody does. They belong to the user that the process is started as,
-  // who may open them again by /dev/stdout.
+  // Reads the output pipes, or closes them where nobody does.
   Log(const Spec& spec, Pipes* pipes);
   // poll(2) on `count` descriptors, at most most_polled, that writes down meanwhile what comes.
   // Returns what poll(2) would, or 0 before the time is up.
   int poll(pollfd* fds, nfds_t count, int timeout_ms);
+  // Reads these ends of a captured process's output from now on, -1 for none: whom it has left behind with them goes
+  // on. Where nothing is logged what comes is thrown away.
+  void take_over(const Spec& spec, int out, int err);
+  bool is_open() const { return fds_[0] >= 0 || fds_[1] >= 0; }
   // Writes down what the pipes hold now.
   void drain();
   // Goes on until nobody holds the pipes: what a process leaves behind must not die of SIGPIPE.
@@ -29,7 +32,6 @@ class Log {
   void split(int stream, size_t fresh);
   void write_held(int stream, bool is_whole);
   void rest();
-  bool is_open() const { return fds_[0] >= 0 || fds_[1] >= 0; }
   bool holds_some() const { return held_[0] > 0 || held_[1] > 0; }
 
   int fds_[2] = {-1, -1};    // stdout, stderr

@@ -165,7 +165,7 @@ void fill_dev(int dev, int pipe_fd) {
   if (mknodat(dev, "ptmx", S_IFCHR | 0666, makedev(5, 2)) < 0) fail(pipe_fd, "mknodat", "ptmx");
   for (const Link& l : guest_links)
     if (strcmp(l.name, "ptmx") != 0 && symlinkat(l.to, dev, l.name) < 0) fail(pipe_fd, "symlinkat", l.name);
-  close(mount_in(dev, "pts", "devpts", devices_only, "newinstance,ptmxmode=0666,mode=0620,gid=5", pipe_fd));
+  close(mount_in(dev, "pts", "devpts", devices_only, pts_options, pipe_fd));
   close(mount_in(dev, "shm", "tmpfs", data_only, "mode=1777", pipe_fd));
 }
 

@@ -10,6 +10,11 @@ struct Device {
 constexpr Device guest_devices[] = {{"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
                                     {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
 
+// Pseudoterminals of a guest (Documentation/filesystems/devpts.rst): all of the host share kernel.pty.max, 4096.
+#define CONTEXTD_MOST_PTYS "256"
+constexpr const char* most_ptys = CONTEXTD_MOST_PTYS;
+constexpr const char* pts_options = "newinstance,ptmxmode=0666,mode=0620,gid=5,max=" CONTEXTD_MOST_PTYS;
+
 struct Link {
   const char* name;
   const char* to;

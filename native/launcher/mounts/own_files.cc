@@ -21,7 +21,8 @@ static Failed fill_dev(int dev) {
 }
 
 Failed mount_own(int root, GuestMounts* m) {
-  int pts = make_mount("devpts", devices_only, {{"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}});
+  int pts =
+      make_mount("devpts", devices_only, {{"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}, {"max", most_ptys}});
   int base = make_mount("tmpfs", 0, {{"mode", "700"}});
   if (pts < 0 || base < 0) return {errno, "fsmount", "tmpfs"};
   int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);

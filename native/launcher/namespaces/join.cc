@@ -15,6 +15,7 @@
 #include "../children/oom.h"
 #include "../children/start.h"
 #include "../log/log.h"
+#include "../process/account.h"
 #include "../process/command.h"
 #include "../process/descriptors.h"
 #include "../process/privileges.h"
@@ -42,10 +43,14 @@ struct Joining {
   if (setns(PID1_FD, joined | static_cast<int>(spec.spaces)) < 0) fail_child(pipe_fd, errno, "setns", "");
   close_host_descriptors();
   use_as_stdio(pipes);
-  Failed failed;
+  Spec own = spec;
+  AccountRoom room;
+  Failed failed = find_account(&own, &room);
+  if (failed.code) fail_child(pipe_fd, failed);
+  give_stdio(own.uid, own.gid);
   if (spec.ignore_nice) failed = ignore_negative_nice(spec.bcaps & cap_sys_nice);
   if (!failed.code) failed = refuse_guests_calls(spec.bcaps & cap_sys_admin);
-  if (!failed.code) failed = drop_privileges(spec);
+  if (!failed.code) failed = drop_privileges(own);
   if (failed.code) fail_child(pipe_fd, failed);
   // The child must not be able to change what it is said to be: the page stays with this process and its parent.
   if (madvise(made, sizeof *made, MADV_DONTFORK) < 0) fail_child(pipe_fd, errno, "madvise", "");
@@ -60,7 +65,7 @@ struct Joining {
     setsid();
     restore_signals();
     tell_ready(pipe_fd);
-    fail_child(pipe_fd, start_command(spec));
+    fail_child(pipe_fd, start_command(own));
   }
   *made = pid;
   sched_yield();  // on a busy host it goes first: the end of this one takes as long as its exec
@@ -147,11 +152,14 @@ int run_join(const Spec& spec, const Join& join, Pipes pipes, const ChildStack& 
     outcome.oom = oom_killed(child.pid, outcome.status);
     if (spec.poke_reaper) keep_status("trusted.contextd.last_exit", outcome.status, outcome.oom);
   }
+  const bool has_started = !failure.code;
+  take_as_outcome(spec, deadlines, &failure, &outcome);
   // The reaper looks whether this was the last process, also after a start that failed.
   if (spec.poke_reaper) sys_pidfd_send_signal(PID1_FD, SIGCHLD);
   // A log may go on, a tracer keeps the end of a child to itself, children that a guest has made ours (CLONE_PARENT)
   // would wait to be waited for, and much output would leave much memory behind.
-  *takes_next = !failure.code && spec.capture && outcome.sizes[0] + outcome.sizes[1] <= modest_output && is_childless();
+  *takes_next = has_started && spec.capture && outcome.sizes[0] + outcome.sizes[1] <= modest_output && !log.is_open() &&
+                is_childless();
   if (*takes_next) {
     close(child.ended);
     let_go_of_context();

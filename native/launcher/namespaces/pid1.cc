@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "../mounts/proc.h"
+#include "../process/account.h"
 #include "../process/command.h"
 #include "../process/descriptors.h"
 #include "../process/privileges.h"
@@ -34,13 +35,17 @@ void run_pid1(void* argument) {
   if (spec.spaces & CLONE_NEWNET)
     if (Failed failed = set_up_network(spec); failed.code) fail_child(pipe_fd, failed);
   set_names(spec, pipe_fd);
-  Failed failed;
+  Spec own = spec;
+  AccountRoom room;
+  Failed failed = find_account(&own, &room);
+  if (failed.code) fail_child(pipe_fd, failed);
+  give_stdio(own.uid, own.gid);
   if (spec.ignore_nice) failed = ignore_negative_nice(spec.bcaps & cap_sys_nice);
   if (!failed.code) failed = refuse_guests_calls(spec.bcaps & cap_sys_admin);
-  if (!failed.code) failed = drop_privileges(spec);
+  if (!failed.code) failed = drop_privileges(own);
   if (failed.code) fail_child(pipe_fd, failed);
   if (spec.mode == Mode::reaper) run_reaper(orders, pipe_fd);
   restore_signals();
   tell_ready(pipe_fd);
-  fail_child(pipe_fd, start_command(spec));
+  fail_child(pipe_fd, start_command(own));
 }

@@ -10,8 +10,10 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "../process/account.h"
 #include "../process/command.h"
 #include "../process/descriptors.h"
+#include "../process/pipes.h"
 #include "../process/privileges.h"
 #include "../process/status_pipe.h"
 #include "../protocol/failure.h"
@@ -43,8 +45,11 @@ bool alone() { return kill(-1, 0) < 0 && errno == ESRCH; }
 
 // Guest processes live beside this one, and with SYS_PTRACE they may trace it: it holds no more than bcaps, so it
 // can give a new init no more, and what it cannot take away (no SETPCAP) it must not pass on.
-Failed become_init(const Spec& spec) {
+Failed become_init(Spec spec) {
   if (!holds_exactly(spec.bcaps)) return {EPERM, "prctl", "bcaps have changed since the context's first process"};
+  static AccountRoom room;
+  if (Failed failed = find_account(&spec, &room); failed.code) return failed;
+  give_stdio(spec.uid, spec.gid);
   if (Failed failed = take_user(spec); failed.code) return failed;
   restore_signals();
   return start_command(spec);

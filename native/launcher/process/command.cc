@@ -9,6 +9,8 @@
 #include <cstring>
 
 #include "descriptors.h"
+#include "limits.h"
+#include "pipes.h"
 
 namespace {
 
@@ -16,6 +18,10 @@ const char* path_of(const Spec& spec) {
   for (size_t i = 0; i < spec.env.count; i++)
     if (!strncmp(spec.env.items[i], "PATH=", 5)) return spec.env.items[i] + 5;
   return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+}
+
+const char* program_of(const Spec& spec) {
+  return *spec.argv.items[0] ? spec.argv.items[0] : "the name of the program is empty";
 }
 
 // What to do with a path that the program may be at. Returns 0 when it was this one, or an errno.
@@ -36,6 +42,7 @@ int try_access(const char* path, const Spec&) {
 // The search of execvp(3), but along the guest's own PATH.
 int search(const Spec& spec, Attempt attempt) {
   const char* name = spec.argv.items[0];
+  if (!*name) return ENOENT;  // as execvp(3) has it, and not the first directory of PATH
   if (strchr(name, '/')) return attempt(name, spec);
   int result = ENOENT;
   for (const char* at = path_of(spec); *at;) {
@@ -70,13 +77,15 @@ Failed check_command(const Spec& spec) {
   int err = search(spec, try_access);
   // Nowhere that the guest could lead us to before it sees this process: its links may point out of its root.
   if (chdir("/") < 0) return {errno, "chdir", "/"};
-  return {err, "execve", spec.argv.items[0]};
+  return {err, "execve", program_of(spec)};
 }
 
 Failed start_command(const Spec& spec) {
-  umask(022);
+  umask(spec.mask);
+  use_guests_null();
   if (chdir(spec.cwd) < 0) return {errno, "chdir", spec.cwd};
   // CVE-2024-21626: nothing but 0-2 may reach the guest. What stays open until exec is closed by it.
   if (int err = close_from(3, true)) return {err, "close_range", ""};
-  return {search(spec, try_exec), "execve", spec.argv.items[0]};
+  if (Failed failed = limit_resources(spec); failed.code) return failed;
+  return {search(spec, try_exec), "execve", program_of(spec)};
 }

@@ -9,6 +9,16 @@
 
 static constexpr rlim_t default_soft_files = 1024;  // what select(2) can take, and what systemd gives
 
+// What the kernel counts for all that a uid has, the host's own processes and every guest's among it, is lowered to
+// half: however much guests use, the host's uid 0 has the other half.
+static void leave_half_to_host(__rlimit_resource resource) {
+  rlimit limit;
+  if (getrlimit(resource, &limit) < 0 || limit.rlim_max == RLIM_INFINITY) return;
+  limit.rlim_max /= 2;
+  if (limit.rlim_cur > limit.rlim_max) limit.rlim_cur = limit.rlim_max;
+  setrlimit(resource, &limit);
+}
+
 void shed_inheritance() {
   // Node raises its soft limit to the hard one; programs that walk all descriptors up to it would crawl.
   rlimit files;
@@ -23,6 +33,7 @@ void shed_inheritance() {
     constexpr rlimit nothing{0, 0};
     setrlimit(resource, &nothing);
   }
+  for (auto resource : {RLIMIT_SIGPENDING, RLIMIT_MSGQUEUE}) leave_half_to_host(resource);
   int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (score >= 0) {
     ssize_t ignored = write(score, "0", 1);  // lowering it may need CAP_SYS_RESOURCE, raising it does not

@@ -1,6 +1,8 @@
 #include "pipes.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 #include <cerrno>
 #include <initializer_list>
@@ -34,6 +36,33 @@ void use_as_stdio(const Pipes& pipes) {
     close(pair[0]);
     close(pair[1]);
   }
+}
+
+void give_stdio(uid_t uid, gid_t gid) {
+  if (uid == 0) return;
+  for (int fd = 0; fd < 3; fd++) {
+    struct stat info;
+    // What is lost where it fails is a way to open it, not the output.
+    if (fstat(fd, &info) == 0 && S_ISFIFO(info.st_mode) && fchown(fd, uid, gid) < 0) return;
+  }
+}
+
+static bool is_null(int fd) {
+  struct stat info;
+  return fstat(fd, &info) == 0 && S_ISCHR(info.st_mode) && info.st_rdev == makedev(1, 3);
+}
+
+void use_guests_null() {
+  int null = -1;
+  for (int fd = 0; fd < 3; fd++) {
+    if (!is_null(fd)) continue;
+    if (null < 0) null = open("/dev/null", O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    // A guest may have put something else there.
+    if (null < 0 || !is_null(null)) break;
+    fcntl(null, F_SETFL, O_RDWR);
+    dup2(null, fd);
+  }
+  if (null >= 0) close(null);
 }
 
 void close_end(int* fd) {

@@ -11,6 +11,7 @@ enum class Frame : uint32_t {
   error = 'E',     // "ERRNO CALL DETAIL"
   exited = 'X',    // "WAIT_STATUS TIMED_OUT TRUNCATED OOM_KILLED", the last as in oom.h; status -1: a reaper's own end
   admitted = 'A',  // "PID init" or "PID reaper": to a daemon that came by the door
+  size = 'B',      // "BYTES" of captured output that follow, when they are more than unasked_output
   out = 'O',       // captured stdout
   err = 'R',       // captured stderr
   next = 'N',      // "": the launcher takes another order after the exit that follows
@@ -21,7 +22,9 @@ struct FrameView {
   const void* data;
   size_t size;
 };
-constexpr size_t frames_max = 5;
+constexpr size_t frames_max = 6;
+// The daemon may have no room for more than this at the moment, and leave it to the launcher for a while.
+constexpr size_t unasked_output = 64 * 1024;
 
 // Sending never fails the job: a daemon that is gone reads the cgroup's attributes when it is back. Frames that go
 // together, frames_max at most, wake the daemon once.

@@ -5,8 +5,12 @@
 #include <sys/uio.h>
 #include <unistd.h>
 #include <cerrno>
+#include <cinttypes>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+
+#include "resources.h"
 
 namespace {
 
@@ -82,6 +86,18 @@ int push_group(Spec* spec, gid_t gid) {
   return 0;
 }
 
+// "NAME SOFT HARD", with names of resource_of.
+int push_limit(Spec* s, const char* value) {
+  if (s->limit_count == resource_limits_max) return E2BIG;
+  ResourceLimit limit{};
+  char name[16];
+  if (sscanf(value, "%15s %" SCNu64 " %" SCNu64, name, &limit.soft, &limit.hard) != 3) return EINVAL;
+  limit.resource = resource_of(name);
+  if (limit.resource < 0) return EINVAL;
+  s->limits[s->limit_count++] = limit;
+  return 0;
+}
+
 Mode mode_of(const char* name) {
   static const struct {
     const char* name;
@@ -112,11 +128,25 @@ int set_field(Spec* s, const char* key, char* value) {
     s->nodename = value;
   else if (is("domainname"))
     s->domainname = value;
+  else if (is("account"))
+    s->has_account = true;
+  else if (is("user"))
+    s->user = value;
+  else if (is("group_name")) {
+    s->group_name = value;
+    s->has_gid = true;
+  } else if (is("groups"))
+    s->has_groups = true;
+  else if (is("umask"))
+    s->mask = static_cast<mode_t>(strtoul(value, nullptr, 8));
+  else if (is("rlimit"))
+    return push_limit(s, value);
   else if (is("uid"))
     s->uid = static_cast<uid_t>(strtoul(value, nullptr, 10));
-  else if (is("gid"))
+  else if (is("gid")) {
     s->gid = static_cast<gid_t>(strtoul(value, nullptr, 10));
-  else if (is("group"))
+    s->has_gid = true;
+  } else if (is("group"))
     return push_group(s, static_cast<gid_t>(strtoul(value, nullptr, 10)));
   else if (is("bcaps"))
     s->bcaps = strtoull(value, nullptr, 16);

@@ -6,7 +6,7 @@
 
 // Of orders, frames, door.h and the descriptors below: a shim outlives its daemon, and the next one may be of another
 // version of contextd. Raised with every change that the other side would not understand.
-constexpr uint32_t PROTOCOL = 2;
+constexpr uint32_t PROTOCOL = 3;
 
 // Descriptors of the launcher. The socket is there from the start; those of order_fds come with the
 // order (SCM_RIGHTS).
@@ -48,12 +48,19 @@ enum class Mode {
 };
 
 constexpr size_t lxcfs_max = 8;
+constexpr size_t resource_limits_max = 16;
 // A file of a log has room for what is written at once.
 constexpr size_t log_size_min = 65536;
 
 struct StringList {
   char** items = nullptr;  // terminated by a null pointer, as execve(2) wants it
   size_t count = 0;
+};
+
+// Of setrlimit(2).
+struct ResourceLimit {
+  int resource;
+  uint64_t soft, hard;  // RLIM_INFINITY: unlimited
 };
 
 // Strings point into the message's own buffer.
@@ -66,10 +73,19 @@ struct Spec {
   const char* root = nullptr;  // absolute path; null: the host's root filesystem, read-only
   const char* nodename = nullptr;
   const char* domainname = nullptr;
+  // Of account.h: the guest's passwd and group are asked for what is not given here.
+  bool has_account = false;
+  const char* user = nullptr;  // name; null: uid is given
   uid_t uid = 0;
+  bool has_gid = false;              // it is given, or group_name is
+  const char* group_name = nullptr;  // null: gid is given, or neither
   gid_t gid = 0;
+  bool has_groups = false;
   gid_t* groups = nullptr;
   size_t group_count = 0;
+  mode_t mask = 022;  // umask(2)
+  ResourceLimit limits[resource_limits_max] = {};
+  size_t limit_count = 0;
   uint64_t bcaps = 0;
   uint64_t bounding = ~uint64_t{0};  // what the launcher's own bounding set has
   uint32_t xid = 0;

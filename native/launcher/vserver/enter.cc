@@ -14,6 +14,7 @@
 #include "../children/child.h"
 #include "../children/start.h"
 #include "../log/log.h"
+#include "../process/account.h"
 #include "../process/command.h"
 #include "../process/descriptors.h"
 #include "../process/privileges.h"
@@ -63,9 +64,14 @@ Failed refuse_where_possible(uint32_t xid) {
   if (!failed.code) failed = use_null_as_stdio();
   if (failed.code) fail(pipe_fd, failed);
   use_as_stdio(pipes);
+  Spec own = spec;
+  AccountRoom room;
+  failed = find_account(&own, &room);
+  if (failed.code) fail(pipe_fd, failed);
+  give_stdio(own.uid, own.gid);
   // STATE_* bits never come back, so what can be known of the exec before is known before.
-  failed = take_user_for_now(spec);
-  if (!failed.code) failed = check_command(spec);
+  failed = take_user_for_now(own);
+  if (!failed.code) failed = check_command(own);
   if (!failed.code) failed = raise_powers();
   if (!failed.code) failed = refuse_where_possible(spec.xid);
   if (!failed.code) failed = as_failed(vserver::ctx_migrate(spec.xid, spec.word));
@@ -73,11 +79,11 @@ Failed refuse_where_possible(uint32_t xid) {
     uint64_t closed = spec.is_private ? info_private : 0;
     failed = as_failed(vserver::set_cflags(spec.xid, {closed, spec.clears | closed}));
   }
-  if (!failed.code) failed = drop_powers(spec);
+  if (!failed.code) failed = drop_powers(own);
   if (failed.code) fail(pipe_fd, failed);
   restore_signals();
   tell_ready(pipe_fd);
-  fail(pipe_fd, start_command(spec));
+  fail(pipe_fd, start_command(own));
 }
 
 // A descriptor that polls readable when the only child has ended, without pidfds. Returns -1 with errno.
@@ -131,6 +137,7 @@ int run_vserver_enter(const Spec& spec, Pipes pipes) {
   close_child_ends(&pipes);  // when no child was made, they are open still, and the log would never end
   Outcome outcome;
   if (!failure.code) outcome = see_through(child, spec, deadlines.end, &pipes, &log);
+  take_as_outcome(spec, deadlines, &failure, &outcome);
   int code = tell_outcome(spec, failure, child, &outcome);
   let_go_of_daemon();
   log.see_through();

@@ -51,7 +51,14 @@ export const processes: Cases = (test, api) => {
 
   test('capture answers the output and the exit code', async (t) => {
     const guest = await api.guest(t)
-    const ended = { exit_code: 0, term_signal: null, stderr: '', truncated: false, timed_out: false }
+    const ended = {
+      exit_code: 0,
+      term_signal: null,
+      oom_killed: false,
+      stderr: '',
+      truncated: false,
+      timed_out: false
+    }
     const { pid, ...report } = await guest.capture(['echo', 'hello', 'guest'])
     t.ok(pid > 0)
     t.same(report, { ...ended, stdout: 'hello guest\n' })
@@ -60,6 +67,30 @@ export const processes: Cases = (test, api) => {
     for (const code of [2, 42, 255])
       t.match(await guest.capture(['sh', '-c', `exit ${code}`]), { ...ended, exit_code: code })
     t.match(await guest.capture(['echo', 'grüße 漢字']), { ...ended, stdout: 'grüße 漢字\n' })
+  })
+
+  test('an empty name of a program is ENOENT, and so is a long one none that the daemon fails by', async (t) => {
+    const guest = await api.guest(t)
+    for (const capture of [true, false]) {
+      isProblem(t, await start(guest.path, { argv: [''], capture }), 422, { errno: 'ENOENT' })
+      for (const argv of [['x'.repeat(300)], ['x'.repeat(10_000)], [`/${'x'.repeat(300)}`], [`/${'x/'.repeat(5000)}`]])
+        t.match(await start(guest.path, { argv, capture }), { status: 422, body: { call: 'execve' } })
+    }
+  })
+
+  test('the name of an environment variable is said when it is none', async (t) => {
+    const guest = await api.guest(t)
+    for (const name of ['', 'a=b', 'a\0'])
+      isProblem(t, await start(guest.path, { argv: ['true'], env: { [name]: 'x' } }), 400, {
+        type: 'validation',
+        detail: /^body\.env has a variable named ".*": a name is not empty/
+      })
+  })
+
+  test('a timeout that is over before the start is a captured one that timed out', async (t) => {
+    const guest = await api.running(t)
+    const { timed_out, exit_code, term_signal } = await guest.capture(sleeper, { timeout: 0.0001 })
+    t.strictSame([timed_out, exit_code, term_signal], [true, null, 'SIGKILL'])
   })
 
   test('captures at the same time each get their own output', async (t) => {
@@ -145,7 +176,7 @@ export const processes: Cases = (test, api) => {
     }
     t.same(await ids({}), ['0', '0', ['0']])
     t.same(await ids({ user }), ['1001', '1002', ['1002', '1003', '1004']])
-    t.same(await ids({ user: { uid: 1001 } }), ['1001', '1001', ['1001']])
+    t.same(await ids({ user: { uid: 1001 } }), ['1001', '65534', ['65534']], 'without an entry')
   })
 
   test('the environment is PATH, HOME, TERM and what is given where it is enforced, and is taken elsewhere', async (t) => {

@@ -134,6 +134,8 @@ export const signals: Cases = (test, api) => {
 
   test('what is no signal is 400, and nobody gets any', async (t) => {
     const guest = await api.running(t)
+    for (const signal of [65, '65', -1])
+      isProblem(t, await guest.kill(signal), 400, { type: 'validation', detail: /name or a number from 0 to 64/ })
     const bad = [65, '65', -1, 'SIGNONE', '', 'SIGRTMIN+40', 1.5, true, null]
     for (const signal of bad)
       isProblem(
