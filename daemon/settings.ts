@@ -32,6 +32,14 @@ export const settings = {
     fallback: '/run/contextd/contextd.sock',
     devFallback: 'run/contextd.sock'
   },
+  allowedHost: {
+    flag: 'allowed-host',
+    key: 'allowed_host',
+    placeholder: 'NAME',
+    help: 'Host header that is served beside names without a dot and addresses of loopback; may be repeated',
+    multiple: true,
+    fallback: undefined
+  },
   driver: {
     flag: 'driver',
     key: 'driver',

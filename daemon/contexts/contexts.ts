@@ -17,7 +17,7 @@ import { exitReport } from './exit-reports.js'
 import { Locks } from './locks.js'
 import { Processes } from './processes.js'
 import type { WordKind } from './words.js'
-import { writesOf, type Applied, type Write } from './write.js'
+import { notNew, writesOf, type Applied, type Write } from './write.js'
 
 export class Contexts {
   readonly #locks = new Locks()
@@ -70,6 +70,7 @@ export class Contexts {
       const exists = this.driver.exists(xid)
       const denied = write.access.deniedToApply(xid, exists)
       if (denied) throw denied
+      if (exists && write.mustBeNew) throw notNew(xid)
       if (exists) return this.#convergence.converge(xid, body, write)
       return this.#creation.createLocked(xid, body, planned, write)
     })
@@ -119,7 +120,7 @@ export class Contexts {
   }
 
   /** The uid that has made a context, of a dead one as long as its report is kept; null: nobody here. */
-  readonly ownerOf = (xid: number): number | null | undefined => this.#ending.ownerOf(xid)
+  readonly ownerOf = (xid: number, asker: number): number | null | undefined => this.#ending.ownerOf(xid, asker)
 
   /** Whether a DELETE of the context is under way. */
   readonly isStopping = (xid: number): boolean => this.#ending.isStopping(xid)

@@ -114,22 +114,23 @@ export function addProblems(app: FastifyInstance): void {
     const xid = xidOf(request)
     if (problem.xid === undefined && xid !== undefined) problem.xid = xid
     // That the audit log cannot be written is logged once, by the log itself.
-    // What can be tried again is no failure of the daemon.
-    if (problem.status >= 500 && !(error instanceof AuditUnwritable))
+    // What can be tried again is no failure of the daemon, and what fails because its client has hung up is none at all.
+    if (problem.status >= 500 && !(error instanceof AuditUnwritable) && !reply.raw.destroyed)
       request.log[problem.status === 503 ? 'warn' : 'error'](
         { request_id: request.id, err: error, method: request.method, url: request.url },
         problem.detail
       )
     return sendProblem(reply, problem)
   })
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(reply, {
-      type: 'not-found',
-      title: 'Not Found',
-      status: 404,
-      detail: `there is no ${request.url.split('?')[0] ?? ''}`
-    })
-  )
+  app.setNotFoundHandler((request, reply) => {
+    const [path = ''] = request.url.split('?')
+    const other = app.refuseMethod(request.method, path)
+    if (other) void reply.header('allow', other.allow)
+    return sendProblem(
+      reply,
+      problemOf(other?.refusal ?? new Refusal(404, 'not-found', `there is no ${path} here; GET / says where things are`))
+    )
+  })
 }
 
 /** Status of what is no HTTP request, by Node's error codes; 400 for the rest. */

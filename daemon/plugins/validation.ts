@@ -22,7 +22,8 @@ interface JsonSchema {
 const lexical: Record<string, { pattern: RegExp; read: (text: string) => unknown }> = {
   integer: { pattern: /^(?:0|-?[1-9][0-9]{0,14})$/, read: Number },
   number: { pattern: /^(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,9})?$/, read: Number },
-  boolean: { pattern: /^(?:true|false)$/, read: (text) => text === 'true' }
+  // As Python prints it, and as most command lines take it.
+  boolean: { pattern: /^(?:true|false|True|False|1|0)$/, read: (text) => ['true', 'True', '1'].includes(text) }
 }
 
 interface Check {
@@ -38,12 +39,6 @@ function readText(schema: JsonSchema | undefined, value: unknown): unknown {
     if (rule?.pattern.test(value)) return rule.read(value)
   }
   return value
-}
-
-/** JSON numbers in exponent notation are integers to JSON.parse; here every number is written in digits. */
-function refuseExponents(text: string): void {
-  if (/[0-9][eE]/.test(text.replace(/"(?:[^"\\]|\\.)*"/g, '""')))
-    throw new Refusal(400, 'validation', 'numbers are written in plain digits, without an exponent')
 }
 
 export function addValidation(app: FastifyInstance): void {
@@ -93,20 +88,5 @@ export function addValidation(app: FastifyInstance): void {
       'validation',
       `${field} ${extra === undefined ? (error?.message ?? 'is invalid') : 'is unknown'}`
     )
-  })
-
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (_request, text, done) => {
-    if (text === '') {
-      done(null, undefined)
-      return
-    }
-    try {
-      const body: unknown = JSON.parse(text)
-      refuseExponents(text)
-      done(null, body)
-    } catch (error) {
-      done(error instanceof Refusal ? error : new Refusal(400, 'invalid-json', (error as Error).message))
-    }
   })
 }

@@ -4,7 +4,7 @@ import type { Access } from '../policy/access.js'
 import { AuditPage, AuditQuery } from '../schemas/audit.js'
 import { ref } from '../schemas/common.js'
 import { problems } from '../schemas/problem.js'
-import { untilHangUp, type App, type Resources } from './types.js'
+import { stoppingRefusal, untilHangUp, type App, type Resources } from './types.js'
 
 const DEFAULT_LIMIT = 100
 
@@ -37,7 +37,9 @@ export function auditRoutes(app: App, { audit, driver, stopping }: Resources): v
         audit.path,
         { after, limit, xid, isVisible, since: since === undefined ? undefined : inUtc(since) },
         untilHangUp(reply, stopping).signal
-      )
+      ).catch((error: unknown) => {
+        throw stopping.aborted ? stoppingRefusal() : error
+      })
       void reply.type('application/json; charset=utf-8')
       return reply.send(
         `{"records":[${lines.join(',')}],"next":${next},"last":${JSON.stringify({ seq, sha256 })}}` as never

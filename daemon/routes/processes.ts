@@ -14,12 +14,13 @@ import {
   TaskParams
 } from '../schemas/process.js'
 import { parseSignal } from '../vocabulary/signals.js'
+import { answerOnce } from './once.js'
 import { unlessStopping, writeOf, type App, type Resources } from './types.js'
 
 const tags = ['processes']
 
 /** /contexts/:xid/processes, /contexts/:xid/kill and /tasks/:pid. */
-export function processRoutes(app: App, { contexts, driver, stopping }: Resources): void {
+export function processRoutes(app: App, { contexts, driver, idempotency, stopping }: Resources): void {
   app.post('/contexts/:xid/processes', {
     config: { action: 'execute' },
     schema: {
@@ -32,15 +33,17 @@ export function processRoutes(app: App, { contexts, driver, stopping }: Resource
       body: ProcessRequest,
       response: { 200: ref(CapturedProcess), 201: ref(StartedProcess), ...problems }
     },
-    handler: async (request, reply) => {
-      const { xid } = request.params
-      const release = request.body.capture ? hold(request, 'captures') : undefined
-      const running = contexts.startProcess(xid, request.body, writeOf(request)).finally(release)
-      const { pid, captured } = await unlessStopping(running, stopping)
-      if (!captured) return reply.code(201).send({ pid, xid })
-      const { status, stdout, stderr, truncated, timedOut } = captured
-      return reply.send({ pid, ...decodeStatus(status), stdout, stderr, truncated, timed_out: timedOut })
-    }
+    handler: (request, reply) =>
+      answerOnce(idempotency, request, reply, async () => {
+        const { xid } = request.params
+        const release = request.body.capture ? hold(request, 'captures') : undefined
+        const running = contexts.startProcess(xid, request.body, writeOf(request)).finally(release)
+        const { pid, captured } = await unlessStopping(running, stopping)
+        if (!captured) return { status: 201, json: JSON.stringify({ pid, xid }) }
+        const { status, stdout, stderr, truncated, timedOut } = captured
+        const ended = { pid, ...decodeStatus(status), stdout, stderr, truncated, timed_out: timedOut }
+        return { status: 200, json: JSON.stringify(ended) }
+      })
   })
 
   app.get('/contexts/:xid/processes', {
@@ -66,11 +69,12 @@ export function processRoutes(app: App, { contexts, driver, stopping }: Resource
       body: KillRequest,
       response: { 204: Type.Null({ description: 'Sent.' }), ...problems }
     },
-    handler: async (request, reply) => {
-      const { pid, signal } = request.body
-      await contexts.kill(request.params.xid, pid ?? 0, parseSignal(signal), writeOf(request))
-      return reply.code(204).send(null)
-    }
+    handler: (request, reply) =>
+      answerOnce(idempotency, request, reply, async () => {
+        const { pid, signal } = request.body
+        await contexts.kill(request.params.xid, pid ?? 0, parseSignal(signal), writeOf(request))
+        return { status: 204 }
+      })
   })
 
   app.get('/tasks/:pid', {

@@ -3,6 +3,7 @@ import { buildApp } from '../app.js'
 import { AuditLog } from '../audit/log.js'
 import type { Config } from '../config.js'
 import { selectDriver } from '../drivers/select.js'
+import { native } from '../drivers/native.js'
 import { openLogs } from '../logs/open.js'
 import { gidOf } from '../policy/accounts.js'
 import { CONTEXTD_GROUP } from '../policy/file.js'
@@ -13,7 +14,7 @@ import { passedSockets } from './listen-fds.js'
 import { Listeners } from './listeners.js'
 import { openLogger } from './logger.js'
 import { ServiceManager } from './notify.js'
-import { identifyBy } from './peer.js'
+import { fdOf, identifyBy } from './peer.js'
 import { Policies } from './policies.js'
 import { Reloads } from './reload.js'
 import { DEFAULT_MODE, listenOn, type SocketFile } from './socket.js'
@@ -53,6 +54,8 @@ export async function serve(config: Config): Promise<void> {
     passed,
     identify: identifyBy(driver),
     policyOf: policies.of,
+    allowedHosts: config.allowedHosts,
+    hasHungUp: (socket) => native.hasHungUp(fdOf(socket)),
     helper,
     logger,
     limits: config.limits,
