@@ -32,14 +32,6 @@ export const settings = {
     fallback: '/run/contextd/contextd.sock',
     devFallback: 'run/contextd.sock'
   },
-  allowedHost: {
-    flag: 'allowed-host',
-    key: 'allowed_host',
-    placeholder: 'NAME',
-    help: 'Host header that is served beside names without a dot and addresses of loopback; may be repeated',
-    multiple: true,
-    fallback: undefined
-  },
   driver: {
     flag: 'driver',
     key: 'driver',
@@ -55,6 +47,14 @@ export const settings = {
     help: 'who may do what; without the default file root and the group contextd everything',
     fallback: '/etc/contextd/policy.json',
     devFallback: 'run/policy.json'
+  },
+  allowedHost: {
+    flag: 'allowed-host',
+    key: 'allowed_host',
+    placeholder: 'NAME',
+    help: 'Host header that is served beside names without a dot and addresses of loopback; may be repeated',
+    multiple: true,
+    fallback: undefined
   },
   auditLog: {
     flag: 'audit-log',

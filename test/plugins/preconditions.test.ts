@@ -53,3 +53,56 @@ void t.test('PUT with If-Match does not create a context', async (t) => {
   t.ok([404, 412].includes((await daemon.put('/contexts/998', {}, ifMatch('*'))).status))
   t.equal((await daemon.get('/contexts/998')).status, 404)
 })
+
+const ifNoneMatch = (tag: string) => ({ headers: { 'if-none-match': tag } })
+
+void t.test('a write takes strong tags only', async (t) => {
+  const { path } = await guestOf(t, daemon)
+  const tag = await etagOf(path)
+  for (const weak of [`W/${tag}`, `"x", W/${tag}`, tag.slice(1, -1)])
+    t.equal((await daemon.patch(`${path}/uname`, { nodename: 'x' }, ifMatch(weak))).status, 412, weak)
+})
+
+void t.test('a read with the tag of now is 304, weak or strong, and HEAD too', async (t) => {
+  const { path } = await guestOf(t, daemon)
+  const tag = await etagOf(path)
+  for (const tags of [tag, `W/${tag}`, `"x", ${tag}`, '*'])
+    for (const method of ['GET', 'HEAD']) {
+      const reply = await daemon.request(method, path, undefined, ifNoneMatch(tags))
+      t.match(reply, { status: 304, text: '', headers: { etag: tag } }, `${method} ${tags}`)
+    }
+  t.equal((await daemon.get(path, ifNoneMatch('"other"'))).status, 200)
+  await daemon.patch(`${path}/uname`, { nodename: 'changed' })
+  t.equal((await daemon.get(path, ifNoneMatch(tag))).status, 200)
+  t.equal((await daemon.get('/contexts/997', ifNoneMatch('*'))).status, 404)
+})
+
+void t.test('every write below a context answers with its new tag', async (t) => {
+  const { path } = await guestOf(t, daemon)
+  const writes = [
+    ['PATCH', `${path}/uname`, { nodename: 'changed' }],
+    ['PUT', `${path}/uname/domainname`, { value: 'changed' }],
+    ['PUT', `${path}/flags`, { names: ['PERSISTENT', 'INFO_NPROC'] }],
+    ['PATCH', `${path}/bcaps`, { clear: ['CHOWN'] }],
+    ['PATCH', `${path}/limits`, { pids_max: 77 }],
+    ['PUT', path, { name: 'changed' }],
+    ['POST', `${path}/processes`, { argv: ['sleep', '1000'] }],
+    ['POST', `${path}/kill`, { signal: 'SIGKILL' }]
+  ] as const
+  for (const [method, url, body] of writes) {
+    const before = await etagOf(path)
+    const reply = await daemon.request(method, `${url}${method === 'POST' ? '' : '?unsupported=record'}`, body, ifMatch(before))
+    t.ok(reply.status < 300, `${method} ${url}: ${reply.text}`)
+    t.equal(reply.headers.etag, await etagOf(path), `${method} ${url}`)
+  }
+  t.equal((await daemon.delete(path)).headers.etag, undefined, 'nothing is left that could have one')
+})
+
+void t.test('If-None-Match: * makes a context or nothing, however many ask at once', async (t) => {
+  const put = () => daemon.put('/contexts/996', { name: 'new' }, ifNoneMatch('*'))
+  const statuses = (await Promise.all([put(), put(), put(), put()])).map(({ status }) => status)
+  t.same(statuses.sort(), [201, 412, 412, 412])
+  t.match(await put(), { status: 412, body: { type: 'precondition', detail: /exists/ } })
+  t.equal((await daemon.put('/contexts/996', { name: 'new' }, ifNoneMatch('"x"'))).status, 200)
+  t.equal((await daemon.put('/contexts/996', {}, ifNoneMatch(await etagOf('/contexts/996')))).status, 412)
+})
