@@ -1,8 +1,10 @@
 import { Readable } from 'node:stream'
 import { XidParams } from '../schemas/common.js'
+import { invalid } from '../refusal.js'
 import { hold } from '../plugins/admission.js'
 import { Log, LogQuery } from '../schemas/log.js'
 import { problems } from '../schemas/problem.js'
+import { exactTime } from '../vocabulary/time.js'
 import type { App, Resources } from './types.js'
 
 /** /contexts/:xid/log. */
@@ -20,7 +22,7 @@ export function logRoutes(app: App, { contexts, stopping }: Resources): void {
       response: { 200: Log, ...problems }
     },
     handler: async (request, reply) => {
-      const { query } = request
+      const query = { ...request.query, since: sinceOf(request.query) }
       const owner = contexts.logOwner(request.params.xid)
       reply.raw.once('close', hold(request, 'logReaders'))
       const over = new AbortController()
@@ -48,4 +50,11 @@ export function logRoutes(app: App, { contexts, stopping }: Resources): void {
       return reply.send(lines)
     }
   })
+}
+
+function sinceOf({ since }: LogQuery): string | undefined {
+  const time = since === undefined ? undefined : exactTime(since)
+  if (since !== undefined && time === undefined)
+    throw invalid('querystring.since', `is no time that there is: ${since}`)
+  return time
 }

@@ -17,7 +17,7 @@ import { ServiceManager } from './notify.js'
 import { fdOf, identifyBy } from './peer.js'
 import { Policies } from './policies.js'
 import { Reloads } from './reload.js'
-import { DEFAULT_MODE, listenOn, type SocketFile } from './socket.js'
+import { DEFAULT_MODE, keepSocket, listenOn, type SocketFile } from './socket.js'
 import { keepWatchdog } from './watchdog.js'
 
 /** What takes longer to end is cut off. */
@@ -85,14 +85,16 @@ export async function serve(config: Config): Promise<void> {
     if (activated.length === 0)
       for (const file of files) {
         const { path } = file
-        const release = await listenOn(file, () => {
+        const listen = () => {
           audit.open() // not before this daemon is the one that serves the socket
           return listeners.open({ path }, policies.noteOf(path))
-        })
-        releases.push(release)
+        }
+        const release = await listenOn(file, listen)
+        releases.push(keepSocket(file, release, listen, (message, error) => app.log.warn({ err: error }, message)))
       }
   } catch (error) {
     await listeners.close() // with the sockets' files that were made
+    for (const release of releases) release()
     throw error
   }
   app.log.info({ sockets: activated.length > 0 ? activated : files.map(({ path }) => ({ path })) }, 'listening')

@@ -28,6 +28,7 @@ class Log {
   bool read_some(int stream);
   void split(int stream, size_t fresh);
   void write_held(int stream, bool is_whole);
+  void write_part(int stream);
   void rest();
   bool is_open() const { return fds_[0] >= 0 || fds_[1] >= 0; }
   bool holds_some() const { return held_[0] > 0 || held_[1] > 0; }
