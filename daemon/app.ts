@@ -73,7 +73,17 @@ export interface AppOptions {
 
 /** The whole HTTP application over one driver. It never listens: main.ts does, and tests inject. */
 export async function buildApp(options: AppOptions): Promise<App> {
-  const { driver, audit, identify, policyOf, hasHungUp, logs = emptyLogs, passed = [], helper, limits = defaultLimits } = options
+  const {
+    driver,
+    audit,
+    identify,
+    policyOf,
+    hasHungUp,
+    logs = emptyLogs,
+    passed = [],
+    helper,
+    limits = defaultLimits
+  } = options
   const events = new Events((xid) => driver.ownerOf(xid), options.eventHistory)
   const slots = slotsOf(limits)
   const metrics = new Metrics({ driver, audit, events, slots })

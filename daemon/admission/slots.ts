@@ -66,7 +66,11 @@ export class Slots {
       throw this.#refusal(429, 'share', `uid ${uid} has ${own} ${this.what}, half of all (--${this.flag})`)
     const others = this.#used - this.#usedByRoot
     if (others >= this.limit - this.#reserved)
-      throw this.#refusal(503, 'busy', `all ${others} ${this.what} that are not root's alone are in use (--${this.flag})`)
+      throw this.#refusal(
+        503,
+        'busy',
+        `all ${others} ${this.what} that are not root's alone are in use (--${this.flag})`
+      )
     this.#byUid.set(uid, own + 1)
   }
 

@@ -32,7 +32,10 @@ export function addDocs(app: FastifyInstance): void {
       reply.callNotFound()
       return reply
     }
-    return reply.code(page.statusCode).headers({ ...page.headers, ...HEADERS }).send(page.rawPayload)
+    return reply
+      .code(page.statusCode)
+      .headers({ ...page.headers, ...HEADERS })
+      .send(page.rawPayload)
   }
   for (const url of ['/docs', '/docs/*']) app.get(url, { config: { action: 'read' }, schema: { hide: true } }, show)
 }

@@ -50,7 +50,7 @@ function foreignPage(headers: FastifyRequest['headers'], host: string): Refusal 
   return new Refusal(
     403,
     'origin',
-    `a page of another site may not ask this daemon (Sec-Fetch-Site: ${shown(String(site))}); only its own pages may`
+    `a page of another site may not ask this daemon (Sec-Fetch-Site: ${shown(site)}); only its own pages may`
   )
 }
 

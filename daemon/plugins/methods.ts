@@ -20,7 +20,15 @@ export function addMethods(app: FastifyInstance): void {
   const patterns = new Map<string, RegExp>()
   app.addHook('onReady', (done) => {
     for (const url of methods.keys())
-      patterns.set(url, new RegExp(`^${url.replace(/[.]/g, '\\.').replace(/:[a-z]+/g, '[^/]+').replace('*', '.*')}$`))
+      patterns.set(
+        url,
+        new RegExp(
+          `^${url
+            .replace(/[.]/g, '\\.')
+            .replace(/:[a-z]+/g, '[^/]+')
+            .replace('*', '.*')}$`
+        )
+      )
     done()
   })
   app.decorate('refuseMethod', (method: string, path: string) => {

@@ -7,6 +7,7 @@ import { Refusal } from '../refusal.js'
 import { CallError } from '../drivers/errors.js'
 import { XID_MAX, XID_MIN } from '../drivers/rules.js'
 import type { Problem } from '../schemas/problem.js'
+import { sentenceOf } from './sentence.js'
 import { VocabularyError } from '../vocabulary/word.js'
 
 declare module 'fastify' {
@@ -74,8 +75,9 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof VocabularyError)
     return { type: 'validation', title: 'Bad Request', status: 400, detail: error.message }
   if (error instanceof CallError) {
-    const { code, call, detail } = error
+    const { code, call } = error
     const status = statusOfErrno.get(code) ?? 500
+    const detail = sentenceOf(error, status)
     return { type: code.toLowerCase(), title: STATUS_CODES[status] ?? code, status, detail, errno: code, call }
   }
   return fromFastify(error as FastifyError)
@@ -128,7 +130,9 @@ export function addProblems(app: FastifyInstance): void {
     if (other) void reply.header('allow', other.allow)
     return sendProblem(
       reply,
-      problemOf(other?.refusal ?? new Refusal(404, 'not-found', `there is no ${path} here; GET / says where things are`))
+      problemOf(
+        other?.refusal ?? new Refusal(404, 'not-found', `there is no ${path} here; GET / says where things are`)
+      )
     )
   })
 }
@@ -146,7 +150,8 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
     return
   }
   const status = statusOfClientError[error.code ?? ''] ?? 400
-  answerAndClose(socket, { type: 'http', title: STATUS_CODES[status] ?? 'Bad Request', status, detail: error.message })
+  const detail = `what came is no HTTP request that can be answered: ${error.message}; the connection ends here`
+  answerAndClose(socket, { type: 'http', title: STATUS_CODES[status] ?? 'Bad Request', status, detail })
 }
 
 /** How long a client that is told may go on to send, ms: it reads the answer only after what it has to say. */

@@ -66,7 +66,8 @@ function refuseTarget(url: string): void {
   } catch {
     throw new Refusal(400, 'http', 'the target has a % that begins no percent-encoded UTF-8')
   }
-  if (text.includes('\0')) throw new Refusal(400, 'validation', 'the target has a NUL character, which no name may have')
+  if (text.includes('\0'))
+    throw new Refusal(400, 'validation', 'the target has a NUL character, which no name may have')
 }
 
 export function addText(app: FastifyInstance): void {

@@ -43,8 +43,8 @@ export function logRoutes(app: App, { contexts, stopping }: Resources): void {
         }
       }
       const lines = Readable.from(contexts.logs.read(owner, query, following), { objectMode: false })
-      // A guest chooses the text: no browser is to take it for anything else.
-      void reply.type('text/plain; charset=utf-8').header('x-content-type-options', 'nosniff')
+      // A guest chooses the bytes: no browser is to take them for anything else, and nobody can promise their encoding.
+      void reply.header('content-type', 'text/plain').header('x-content-type-options', 'nosniff')
       // Once it ends, nothing is to keep a daemon that stops.
       if (query.follow) void reply.header('connection', 'close')
       return reply.send(lines)

@@ -90,7 +90,10 @@ export async function serve(config: Config): Promise<void> {
           return listeners.open({ path }, policies.noteOf(path))
         }
         const release = await listenOn(file, listen)
-        releases.push(keepSocket(file, release, listen, (message, error) => app.log.warn({ err: error }, message)))
+        const told = (message: string, error?: unknown) => {
+          app.log.warn({ err: error }, message)
+        }
+        releases.push(keepSocket(file, release, listen, told))
       }
   } catch (error) {
     await listeners.close() // with the sockets' files that were made

@@ -19,42 +19,47 @@ async function started(t: Test, policy?: object, args: string[] = []): Promise<T
   return daemon
 }
 
-void t.test('refusals are counted beyond a few, whatever their status, and the path in a line is bounded', needsRoot(), async (t) => {
-  const daemon = await started(
-    t,
-    {
-      rules: [
-        { users: ['root'], actions: ['all'], contexts: ['all'] },
-        { users: [USER], actions: ['read', 'destroy', 'configure'], contexts: ['own'] }
-      ]
-    },
-    ['--rate-limit', '0']
-  )
-  expect(201, await daemon.post('/contexts', { xid: 1000 }))
-  const before = statSync(daemon.auditLog).size
-  const long = 'a'.repeat(3000)
-  const requests = [
-    { method: 'DELETE', path: '/contexts/1000' },
-    { method: 'DELETE', path: `/contexts/1000?${long}` },
-    { method: 'DELETE', path: `/contexts/abc?${long}` },
-    { method: 'PATCH', path: `/contexts/1000/uname?${long}`, body: {} },
-    { method: 'PUT', path: `/contexts/1000/flags?${long}`, body: 7 }
-  ]
-  const answers = await curlAll(daemon.socket, Array.from({ length: 40 }, () => requests).flat(), asUser(USER))
-  t.same([...new Set(answers.map(({ status }) => status))].sort(), [400, 404])
-  const lines = daemon.audit().filter(({ caller }) => caller?.uid === USER)
-  t.ok(lines.length >= 50 && lines.length < 100, `${lines.length} of 200 have a line`)
-  for (const { path } of lines) t.ok(path.length <= 520, `${path.length} characters`)
-  t.ok(statSync(daemon.auditLog).size - before < 150_000)
-  t.equal(await daemon.stop(), 0)
-  const counted = daemon.audit().filter(({ event }) => event === 'denials')
-  t.equal(counted.reduce((sum, { count }) => sum + (count as number), 0) + lines.length, 200, 'none is forgotten')
-})
+void t.test(
+  'refusals are counted beyond a few, whatever their status, and the path in a line is bounded',
+  needsRoot(),
+  async (t) => {
+    const daemon = await started(
+      t,
+      {
+        rules: [
+          { users: ['root'], actions: ['all'], contexts: ['all'] },
+          { users: [USER], actions: ['read', 'destroy', 'configure'], contexts: ['own'] }
+        ]
+      },
+      ['--rate-limit', '0']
+    )
+    expect(201, await daemon.post('/contexts', { xid: 1000 }))
+    const before = statSync(daemon.auditLog).size
+    const long = 'a'.repeat(3000)
+    const requests = [
+      { method: 'DELETE', path: '/contexts/1000' },
+      { method: 'DELETE', path: `/contexts/1000?${long}` },
+      { method: 'DELETE', path: `/contexts/abc?${long}` },
+      { method: 'PATCH', path: `/contexts/1000/uname?${long}`, body: {} },
+      { method: 'PUT', path: `/contexts/1000/flags?${long}`, body: 7 }
+    ]
+    const answers = await curlAll(daemon.socket, Array.from({ length: 40 }, () => requests).flat(), asUser(USER))
+    t.same([...new Set(answers.map(({ status }) => status))].sort(), [400, 404])
+    const records = () => daemon.audit() as { caller?: { uid: number }; path: string; event?: string; count: number }[]
+    const lines = records().filter(({ caller }) => caller?.uid === USER)
+    t.ok(lines.length >= 50 && lines.length < 100, `${lines.length} of 200 have a line`)
+    for (const { path } of lines) t.ok(path.length <= 520, `${path.length} characters`)
+    t.ok(statSync(daemon.auditLog).size - before < 150_000)
+    t.equal(await daemon.stop(), 0)
+    const counted = records().filter(({ event }) => event === 'denials')
+    t.equal(counted.reduce((sum, { count }) => sum + count, 0) + lines.length, 200, 'none is forgotten')
+  }
+)
 
 void t.test('429 says when to come back', needsRoot(), async (t) => {
   const everybody = { rules: [{ users: ['*'], actions: ['all'], contexts: ['all'] }] }
   const daemon = await started(t, everybody, ['--rate-limit', '1'])
-  const [file = '', ...args] = [...asUser(USER), 'curl', '-si', '--unix-socket', daemon.socket]
+  const [file, ...args] = [...asUser(USER), 'curl', '-si', '--unix-socket', daemon.socket]
   const { stdout } = await run(file, [...args, ...Array<string>(10).fill('http://localhost/health')])
   const refused = stdout.split('HTTP/1.1 ').filter((answer) => answer.startsWith('429'))
   t.ok(refused.length > 0)

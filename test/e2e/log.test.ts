@@ -148,6 +148,15 @@ onRealDrivers((test, daemon, driver) => {
     t.notMatch(textOf(lines), /[^x\né€😀end 0-9]/)
   })
 
+  test('a log is the bytes of its guest, so no encoding is promised', async (t) => {
+    const guest = await guestOf(t, daemon, { init: shell("printf '\\351t\\351\\n'; echo end; exec sleep 1000") })
+    await hasLine(guest, 'end')
+    for (const query of ['', '?tail=2']) {
+      const { headers } = await daemon.get(`${guest.path}/log${query}`)
+      matches(t, headers, { 'content-type': 'text/plain', 'x-content-type-options': 'nosniff' })
+    }
+  })
+
   test('half a character at a prompt comes with its other half', async (t) => {
     const guest = await guestOf(t, daemon, sleeping)
     // The second half comes when the first part is written down.

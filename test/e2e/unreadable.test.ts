@@ -87,12 +87,22 @@ void t.test('a write with If-Match says nothing of the tag to who may not read',
 void t.test('counts of the daemon are for those who may read all', needsRoot(), async (t) => {
   const daemon = await started(t, root, ownOfAll)
   const metrics = async (through: string[]) =>
-    (await run([...through, 'curl'][0] ?? '', [...through, 'curl'].slice(1).concat(['-s', '--unix-socket', daemon.socket, 'http://localhost/metrics']))).stdout
+    (
+      await run(
+        [...through, 'curl'][0] ?? '',
+        [...through, 'curl'].slice(1).concat(['-s', '--unix-socket', daemon.socket, 'http://localhost/metrics'])
+      )
+    ).stdout
   expect(201, await daemon.post('/contexts', { xid: 100 }))
   const names = (text: string) => new Set(Array.from(text.matchAll(/^([a-z_]+)/gm), ([name]) => name))
   t.same([...names(await metrics(asUser(USER)))], ['contextd_contexts'])
   t.match(await metrics(asUser(USER)), /^contextd_contexts\{state="setup"\} 0$/m)
-  for (const name of ['contextd_audit_lines_total', 'contextd_slots_used', 'contextd_native_calls_total', 'process_cpu_seconds_total'])
+  for (const name of [
+    'contextd_audit_lines_total',
+    'contextd_slots_used',
+    'contextd_native_calls_total',
+    'process_cpu_seconds_total'
+  ])
     t.ok(names(await metrics([])).has(name), name)
 })
 
@@ -100,11 +110,11 @@ const none: Grant = { all: false, own: false, ranges: [] }
 const own: Grant = { all: false, own: true, ranges: [] }
 const grants = (of: Grant) => Object.fromEntries(actions.map((action) => [action, of])) as Record<Action, Grant>
 
-void t.test('an absent xid and one of another take the same questions', async (t) => {
+void t.test('an absent xid and one of another take the same questions', (t) => {
   const driver = new MemoryDriver()
   const contexts = new Contexts(driver, new Events((xid) => driver.ownerOf(xid)))
-  await driver.vx_create(100, { flags: 0n, owner: OTHER })
-  await driver.vx_create(101, { flags: 0n, owner: USER })
+  driver.vx_create(100, { flags: 0n, owner: OTHER })
+  driver.vx_create(101, { flags: 0n, owner: USER })
   let asked: string[] = []
   for (const name of ['details', 'exists', 'ownerOf', 'vx_info'] as const) {
     const call = driver[name].bind(driver) as (...args: unknown[]) => unknown

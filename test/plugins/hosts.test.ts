@@ -5,7 +5,9 @@ import { answerTo } from '../support/raw-http.js'
 
 let daemon: TestDaemon
 t.before(async () => {
-  daemon = await TestDaemon.start('memory', { args: ['--allowed-host', 'Panel.Example', '--allowed-host', 'b.example'] })
+  daemon = await TestDaemon.start('memory', {
+    args: ['--allowed-host', 'Panel.Example', '--allowed-host', 'b.example']
+  })
   await daemon.post('/contexts', { xid: 100 })
 })
 t.teardown(() => daemon.cleanUp())
@@ -14,12 +16,29 @@ const asked = (host: string, more: Record<string, string> = {}) =>
   daemon.get('/contexts/100', { headers: { host, ...more } })
 
 void t.test('a name without a dot, an address of loopback and an allowed name are ours', async (t) => {
-  const ours = ['localhost', 'd', 'localhost:8080', '127.0.0.1', '127.9.9.9:80', '[::1]', '[::1]:1', 'panel.example', '']
+  const ours = [
+    'localhost',
+    'd',
+    'localhost:8080',
+    '127.0.0.1',
+    '127.9.9.9:80',
+    '[::1]',
+    '[::1]:1',
+    'panel.example',
+    ''
+  ]
   for (const host of [...ours, 'PANEL.example:443', 'b.example']) t.equal((await asked(host)).status, 200, host)
 })
 
 void t.test('any other is misdirected, whatever it asks for', async (t) => {
-  const others = ['evil.example', 'localhost.evil.example', 'localhost.', '192.0.2.1', '[2001:db8::1]', 'x.panel.example']
+  const others = [
+    'evil.example',
+    'localhost.evil.example',
+    'localhost.',
+    '192.0.2.1',
+    '[2001:db8::1]',
+    'x.panel.example'
+  ]
   for (const host of [...others, '127.0.0.1.evil.example', '1127.0.0.1', '127.0.0.1.']) {
     const reply = await asked(host)
     t.match(reply, { status: 421, body: { type: 'host', detail: /--allowed-host/ } }, host)
@@ -75,7 +94,8 @@ void t.test('pages are shown in no frame, and run and ask nothing that is not ou
     const reply = await daemon.get(path)
     t.match(reply, { status: 200, headers: { 'x-content-type-options': 'nosniff' } }, path)
     const policy = String(reply.headers['content-security-policy'])
-    for (const part of ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"]) t.match(policy, part, path)
+    for (const part of ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"])
+      t.match(policy, part, path)
   }
   const page = await daemon.get('/docs/')
   t.notMatch(page.text, /<script(?![^>]* src=)|<style|\son[a-z]+=/i, 'the policy forbids scripts within the page')

@@ -20,7 +20,8 @@ void t.test('every method that HTTP has is 405 with Allow on a path that does no
       const reply = await daemon.request(method, path)
       t.equal(reply.status, 405, `${method} ${path}`)
       t.equal(reply.headers.allow, taken.join(', '), `${method} ${path}`)
-      if (method !== 'HEAD') t.match(reply.body, { type: 'method', status: 405, detail: / takes / }, `${method} ${path}`)
+      if (method !== 'HEAD')
+        t.match(reply.body, { type: 'method', status: 405, detail: / takes / }, `${method} ${path}`)
     }
 })
 

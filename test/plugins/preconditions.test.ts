@@ -91,7 +91,12 @@ void t.test('every write below a context answers with its new tag', async (t) =>
   ] as const
   for (const [method, url, body] of writes) {
     const before = await etagOf(path)
-    const reply = await daemon.request(method, `${url}${method === 'POST' ? '' : '?unsupported=record'}`, body, ifMatch(before))
+    const reply = await daemon.request(
+      method,
+      `${url}${method === 'POST' ? '' : '?unsupported=record'}`,
+      body,
+      ifMatch(before)
+    )
     t.ok(reply.status < 300, `${method} ${url}: ${reply.text}`)
     t.equal(reply.headers.etag, await etagOf(path), `${method} ${url}`)
   }

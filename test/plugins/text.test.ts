@@ -50,7 +50,11 @@ void t.test('a NUL is refused in every string', async (t) => {
 })
 
 void t.test('another charset and an encoded body are 415', async (t) => {
-  const types = ['application/json; charset=latin1', 'application/json;charset="iso-8859-1"', 'application/json; charset=utf-16']
+  const types = [
+    'application/json; charset=latin1',
+    'application/json;charset="iso-8859-1"',
+    'application/json; charset=utf-16'
+  ]
   for (const type of types)
     t.match(await put('{"name":"x"}', { 'content-type': type }), { status: 415, body: { type: 'media-type' } }, type)
   for (const type of ['application/json; charset=UTF-8', 'application/json; charset="utf-8"', 'application/json'])

@@ -15,11 +15,11 @@ function watchdogOf(t: Test, watchdogMs: number | undefined, status = () => 'wel
   let turn: () => void = () => undefined
   const intervals: (number | undefined)[] = []
   const original = globalThis.setInterval
-  globalThis.setInterval = ((work: () => void, ms?: number) => {
+  globalThis.setInterval = (work: () => void, ms?: number) => {
     turn = work
     intervals.push(ms)
     return original(() => undefined, 1_000_000)
-  }) as typeof setInterval
+  }
   const leave = keepWatchdog(manager, status)
   globalThis.setInterval = original
   t.teardown(leave)

@@ -47,5 +47,10 @@ export interface RawAnswer {
 export async function answerTo(t: Test, path: string, request: string | Buffer): Promise<RawAnswer> {
   const text = await new Raw(t, path, request).closed()
   const [head = '', body = ''] = text.split('\r\n\r\n')
-  return { status: Number(/^HTTP\/1\.1 (\d+)/.exec(head)?.[1]), head, body: body.startsWith('{') ? JSON.parse(body) : body }
+  const isJson = body.startsWith('{')
+  return {
+    status: Number(/^HTTP\/1\.1 (\d+)/.exec(head)?.[1]),
+    head,
+    body: isJson ? (JSON.parse(body) as unknown) : body
+  }
 }
