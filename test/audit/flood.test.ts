@@ -66,6 +66,22 @@ void t.test('429 says when to come back', needsRoot(), async (t) => {
   for (const answer of refused) t.match(answer, /^retry-after: 1\r$/m)
 })
 
+void t.test('so does one that has its share', needsRoot(), async (t) => {
+  const everybody = { rules: [{ users: ['*'], actions: ['all'], contexts: ['all'] }] }
+  const daemon = await started(t, everybody, ['--waiters', '2'])
+  expect(201, await daemon.post('/contexts', { xid: 100 }))
+  const [file = '', ...args] = asUser(USER)
+  const wait = () =>
+    run(file, [...args, 'curl', '-si', '-X', 'POST', '--unix-socket', daemon.socket, 'http://d/contexts/100/wait'])
+  const first = wait()
+  await until('it waits', async () =>
+    /^contextd_slots_used\{kind="waiters"\} 1$/m.test((await daemon.get('/metrics')).text)
+  )
+  t.match((await wait()).stdout, /^HTTP\/1\.1 429 .*^retry-after: 1\r$.*"type":"share"/ms)
+  expect(204, await daemon.delete('/contexts/100?grace=0'))
+  t.match((await first).stdout, /^HTTP\/1\.1 200 /)
+})
+
 void t.test('a client that hangs up is no failure of the daemon, on any route', async (t) => {
   const daemon = await started(t)
   expect(201, await daemon.post('/contexts', { xid: 100, flags: ['PERSISTENT'] }))

@@ -1,5 +1,10 @@
 /** ETag and If-Match. */
 import t from 'tap'
+import { Contexts } from '../../daemon/contexts/contexts.js'
+import { MemoryDriver } from '../../daemon/drivers/memory/memory.js'
+import { Announcements, Events } from '../../daemon/events/events.js'
+import { Access } from '../../daemon/policy/access.js'
+import { actions, type Action } from '../../daemon/schemas/policy.js'
 import { TestDaemon } from '../support/daemon.js'
 import { guestOf } from '../support/guest.js'
 
@@ -110,4 +115,22 @@ void t.test('If-None-Match: * makes a context or nothing, however many ask at on
   t.match(await put(), { status: 412, body: { type: 'precondition', detail: /exists/ } })
   t.equal((await daemon.put('/contexts/996', { name: 'new' }, ifNoneMatch('"x"'))).status, 200)
   t.equal((await daemon.put('/contexts/996', {}, ifNoneMatch(await etagOf('/contexts/996')))).status, 412)
+})
+
+void t.test('of two writes that were both let through, the second finds that it is not new', async (t) => {
+  const driver = new MemoryDriver()
+  const events = new Events((xid) => driver.ownerOf(xid))
+  const contexts = new Contexts(driver, events)
+  const all = { all: true, own: true, ranges: [] }
+  const grants = Object.fromEntries(actions.map((action) => [action, all])) as Record<Action, typeof all>
+  const access = new Access(0, grants, () => 0)
+  const apply = () =>
+    contexts.apply(
+      100,
+      {},
+      { calls: [], changes: [], access, events: new Announcements(events, 'id'), mustBeNew: true }
+    )
+  const [first, second] = await Promise.allSettled([apply(), apply()])
+  t.equal(first.status, 'fulfilled')
+  t.match(second, { status: 'rejected', reason: { status: 412, type: 'precondition' } })
 })

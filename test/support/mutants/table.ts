@@ -421,14 +421,14 @@ const http: Mutant[] = [
     name: 'If-Match takes any tag',
     where: 'daemon/plugins/preconditions.ts',
     find: 'if (!matches(match, etag)) return changed(xid, etag)',
-    replace: '',
+    replace: "if (!matches(match, etag) && etag === '') return changed(xid, etag)",
     tests: ['plugins/preconditions', 'conformance/memory']
   },
   {
     name: 'exponents are taken',
     where: 'daemon/plugins/text.ts',
     find: '  refuseExponents(text)\n  if',
-    replace: '  if',
+    replace: "  if (text === '') refuseExponents(text)\n  if",
     tests: ['plugins/validation', 'conformance/memory', 'e2e/bad-input']
   },
   {
