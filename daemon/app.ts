@@ -7,6 +7,7 @@ import { defaultLimits, type ServiceLimits } from './admission/limits.js'
 import { slotsOf } from './admission/slots.js'
 import type { AuditLog } from './audit/log.js'
 import { Contexts } from './contexts/contexts.js'
+import { Idempotency } from './contexts/idempotency.js'
 import type { Driver, HelperCall } from './drivers/driver.js'
 import { emptyLogs, type GuestLogs } from './logs/logs.js'
 import { Events } from './events/events.js'
@@ -15,8 +16,10 @@ import { addAdmission } from './plugins/admission.js'
 import { addAudit } from './plugins/audit.js'
 import { addDocs } from './plugins/docs.js'
 import { addEvents } from './plugins/events.js'
+import { addHalfOpen } from './plugins/half-open.js'
+import { addHosts } from './plugins/hosts.js'
 import { addMetrics } from './plugins/metrics.js'
-import { collectMethods } from './plugins/methods.js'
+import { addMethods } from './plugins/methods.js'
 import { addDocument, addOpenapi } from './plugins/openapi.js'
 import { addNewlines } from './plugins/newline.js'
 import { addPeers, type Peer } from './plugins/peers.js'
@@ -24,6 +27,7 @@ import { addPolicy, type PolicySource } from './plugins/policy.js'
 import { addProblems, answerClientError, problemOf, sendProblem } from './plugins/problems.js'
 import { addRequestLog } from './plugins/request-log.js'
 import { addSendTimeout } from './plugins/send-timeout.js'
+import { addText } from './plugins/text.js'
 import { addUnread, UnreadBodies } from './plugins/unread.js'
 import { addValidation } from './plugins/validation.js'
 import { auditRoutes } from './routes/audit.js'
@@ -48,6 +52,10 @@ export interface AppOptions {
   audit: AuditLog
   /** Credentials of a connection's other end; throws when it cannot tell. */
   identify: (socket: Socket) => Peer
+  /** Whether a connection's other end is closed altogether, and does not only send no more. */
+  hasHungUp?: (socket: Socket) => boolean
+  /** Host headers beside names without a dot and addresses of loopback. */
+  allowedHosts?: readonly string[]
   /** The policy of the socket that a connection came in by. */
   policyOf: (connection: Socket) => PolicySource
   /** What guests wrote; default nothing. */
@@ -66,7 +74,17 @@ export interface AppOptions {
 
 /** The whole HTTP application over one driver. It never listens: main.ts does, and tests inject. */
 export async function buildApp(options: AppOptions): Promise<App> {
-  const { driver, audit, identify, policyOf, logs = emptyLogs, passed = [], helper, limits = defaultLimits } = options
+  const {
+    driver,
+    audit,
+    identify,
+    policyOf,
+    hasHungUp,
+    logs = emptyLogs,
+    passed = [],
+    helper,
+    limits = defaultLimits
+  } = options
   const events = new Events((xid) => driver.ownerOf(xid), options.eventHistory)
   const slots = slotsOf(limits)
   const metrics = new Metrics({ driver, audit, events, slots })
@@ -77,6 +95,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
     keepAliveTimeout: limits.idleTimeout * 1000,
     http: {
       maxHeaderSize: limits.headerLimit,
+      requireHostHeader: false, // hosts.ts does, with a problem for an answer
       requestTimeout: limits.requestTimeout * 1000, // what the next one is checked against
       headersTimeout: Math.min(limits.headerTimeout, limits.requestTimeout) * 1000,
       connectionsCheckingInterval: CHECK_MS
@@ -128,10 +147,13 @@ export async function buildApp(options: AppOptions): Promise<App> {
   addSendTimeout(app, limits.sendTimeout)
   addUnread(app, unread)
   addPeers(app, identify, slots.connections)
+  if (hasHungUp) addHalfOpen(app, hasHungUp)
+  addHosts(app, options.allowedHosts ?? [])
+  addText(app)
   await addAdmission(app, slots, limits)
   const contexts = new Contexts(driver, events, logs)
   addPolicy(app, policyOf, { exists: (xid) => driver.exists(xid), ownerOf: contexts.ownerOf })
-  const refuseOtherMethods = collectMethods(app)
+  addMethods(app)
   await addOpenapi(app)
 
   const stopping = new AbortController()
@@ -149,6 +171,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
   const resources: Resources = {
     audit,
     contexts,
+    idempotency: new Idempotency(),
     driver,
     passed,
     events,
@@ -172,7 +195,6 @@ export async function buildApp(options: AppOptions): Promise<App> {
   for (const routes of all) routes(app, resources)
   addDocument(app)
   addDocs(app)
-  refuseOtherMethods()
   app.addHook('onReady', (done) => {
     driver.catchUp?.()
     done()

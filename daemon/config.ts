@@ -11,6 +11,8 @@ import { UsageError } from './usage-error.js'
 export interface Config extends LogSettings {
   /** At least one. */
   sockets: SocketSpec[]
+  /** Beside names without a dot and addresses of loopback. */
+  allowedHosts: string[]
   policy: string
   /** It was asked for by name, so it must be there. */
   policyIsNamed: boolean
@@ -102,6 +104,7 @@ export function readConfig(args: string[], env: NodeJS.ProcessEnv): Config | 'he
   }
   return {
     sockets: socketsOf(values('socket')),
+    allowedHosts: values('allowedHost'),
     policy: value('policy') ?? '',
     policyIsNamed: found('policy') !== undefined,
     driver: value('driver') as Config['driver'],

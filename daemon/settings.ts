@@ -48,6 +48,14 @@ export const settings = {
     fallback: '/etc/contextd/policy.json',
     devFallback: 'run/policy.json'
   },
+  allowedHost: {
+    flag: 'allowed-host',
+    key: 'allowed_host',
+    placeholder: 'NAME',
+    help: 'Host header that is served beside names without a dot and addresses of loopback; may be repeated',
+    multiple: true,
+    fallback: undefined
+  },
   auditLog: {
     flag: 'audit-log',
     key: 'audit_log',

@@ -1,4 +1,5 @@
 /** Pages of the audit log for clients, read beside the daemon's work. */
+import { exactTime } from '../vocabulary/time.js'
 import { inOrder, linesOf, rotatedFiles, seqOf, startFor } from './lines.js'
 
 /** A page ends after so many lines that were looked at, matching or not; the next one goes on there. */
@@ -12,7 +13,7 @@ export interface PageQuery {
   after: number
   limit: number
   xid?: number | undefined
-  /** Lines not written before, ISO 8601 in UTC with milliseconds. */
+  /** Lines not written before, by exactTime(). */
   since?: string | undefined
   /** Whether the caller may read this line. */
   isVisible: (line: AuditLine) => boolean
@@ -66,7 +67,7 @@ function matches(text: string, { xid, since, isVisible }: PageQuery): boolean {
   try {
     const line = JSON.parse(text) as AuditLine
     if (xid !== undefined && line.xid !== xid) return false
-    return (since === undefined || line.time >= since) && isVisible(line)
+    return (since === undefined || (exactTime(line.time) ?? '') >= since) && isVisible(line)
   } catch {
     return false
   }

@@ -18,7 +18,7 @@ import { Locks } from './locks.js'
 import { processExit, ProcessReports, type ProcessReport } from './process-reports.js'
 import { Processes } from './processes.js'
 import type { WordKind } from './words.js'
-import { writesOf, type Applied, type Write } from './write.js'
+import { notNew, writesOf, type Applied, type Write } from './write.js'
 
 export class Contexts {
   readonly #locks = new Locks()
@@ -81,6 +81,7 @@ export class Contexts {
       const exists = this.driver.exists(xid)
       const denied = write.access.deniedToApply(xid, exists)
       if (denied) throw denied
+      if (exists && write.mustBeNew) throw notNew(xid)
       if (exists) return this.#convergence.converge(xid, body, write)
       return this.#creation.createLocked(xid, body, planned, write)
     })
@@ -135,7 +136,7 @@ export class Contexts {
   }
 
   /** The uid that has made a context, of a dead one as long as its report is kept; null: nobody here. */
-  readonly ownerOf = (xid: number): number | null | undefined => this.#ending.ownerOf(xid)
+  readonly ownerOf = (xid: number, asker: number): number | null | undefined => this.#ending.ownerOf(xid, asker)
 
   /** Whether a DELETE of the context is under way. */
   readonly isStopping = (xid: number): boolean => this.#ending.isStopping(xid)

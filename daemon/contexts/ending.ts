@@ -92,9 +92,13 @@ export class Ending {
   }
 
   /** The uid that has made a context, of a dead one as long as its report is kept; null: nobody here. */
-  readonly ownerOf = (xid: number): number | null | undefined => {
+  readonly ownerOf = (xid: number, asker: number): number | null | undefined => {
+    // As much work for a context that is not there as for one that somebody else has made: the time tells nothing.
+    const noted = this.#driver.ownerOf(xid)
+    const kept = this.#reports.ownerOf(xid)
+    if (noted !== asker && kept !== asker) return undefined
     const owner = whileThere(() => this.#driver.details(xid).owner)
-    return owner === undefined ? this.#reports.ownerOf(xid) : owner
+    return owner === undefined ? kept : owner
   }
 
   /** Whether a DELETE of the context is under way. */

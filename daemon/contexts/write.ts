@@ -19,7 +19,13 @@ export interface Write {
   /** Keep unsupported names instead of refusing them. */
   record?: boolean | undefined
   irreversible?: boolean | undefined
+  /** Of a PUT: there must be no context yet. */
+  mustBeNew?: boolean | undefined
 }
+
+/** What is said to a write that must be new where something is. */
+export const notNew = (xid: number) =>
+  new Refusal(412, 'precondition', `context ${xid} exists, and If-None-Match asks that it does not`, xid)
 
 export interface Applied {
   xid: number

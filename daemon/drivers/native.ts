@@ -119,6 +119,7 @@ interface Addon {
   /** Supplementary groups; ENOPROTOOPT before Linux 4.13. */
   peerGroups(socket: number): number[]
   peerIsAlive(socket: number): boolean
+  hasHungUp(socket: number): boolean
   tryLock(fd: number): boolean
   /** One datagram to $NOTIFY_SOCKET; EAGAIN when it would have to wait. */
   notify(address: string, state: string): void

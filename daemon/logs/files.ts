@@ -16,6 +16,8 @@ export interface LogFileOptions {
   count: number
   /** An exclusive lock on this descriptor; false when somebody else has it. */
   tryLock: (fd: number) => boolean
+  /** The number that a launcher has given the file of this descriptor; undefined where it has none. */
+  numberOf?: (fd: number) => number | undefined
 }
 
 /** Looked at, not watched: guests can use up the inotify instances of uid 0, and a busy one would wake us for each write. */
@@ -32,8 +34,18 @@ const OPEN_TRIES = 20
 interface Piece {
   file: FileHandle
   inode: bigint
+  /** Other than an inode's number, no later file has it. */
+  id: string
   size: number
   at: number
+}
+
+interface Newer {
+  pieces: Piece[]
+  /** All that are there now. */
+  seen: Set<string>
+  /** There was another one between. */
+  isGap: boolean
 }
 
 const isMissing = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT'
@@ -47,14 +59,18 @@ export class LogFiles implements GuestLogs {
   readonly target: LogTarget
   readonly #directory: string
   readonly #count: number
+  /** Files of which the file system does not know when they were made. */
+  #nameless = 0
+  readonly #numberOf: (fd: number) => number | undefined
   readonly #lock: number
   readonly #boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
   #sweeping: NodeJS.Timeout | undefined
 
   /** @throws CallError naming what cannot be made or written, or that another daemon uses the directory */
-  constructor({ directory, size, count, tryLock }: LogFileOptions) {
+  constructor({ directory, size, count, tryLock, numberOf = () => undefined }: LogFileOptions) {
     this.#directory = directory
     this.#count = count
+    this.#numberOf = numberOf
     withErrno('mkdir', directory, () => mkdirSync(directory, { recursive: true, mode: 0o750 }))
     const lockPath = join(directory, '.lock')
     this.#lock = withErrno('open', lockPath, () => openSync(lockPath, 'w', 0o640))
@@ -143,6 +159,7 @@ export class LogFiles implements GuestLogs {
   async *#lines(owner: LogOwner, query: LogQuery, { isThere, signal, placed }: Following): AsyncGenerator<Buffer> {
     const wanted = wantedBy(query)
     const pieces = await this.#open(owner)
+    let seen = new Set(pieces.map(({ id }) => id))
     try {
       if (query.tail !== undefined) await skipToTail(pieces, query.tail, wanted)
       placed?.()
@@ -158,8 +175,9 @@ export class LogFiles implements GuestLogs {
           }
         if (!query.follow || (isOver && ++quiet > LAST_LOOKS)) return
         const last = pieces.at(-1)
-        const newer = await this.#newer(owner, last)
+        const newer = await this.#newer(owner, last, seen)
         if (newer) {
+          seen = newer.seen
           pieces.push(...newer.pieces)
           // Nobody writes to the one before any more; what came until then goes first.
           if (last)
@@ -178,8 +196,11 @@ export class LogFiles implements GuestLogs {
     }
   }
 
-  /** The files that have come since this one, open; undefined when it is the current one still. */
-  async #newer(owner: LogOwner, last: Piece | undefined): Promise<{ pieces: Piece[]; isGap: boolean } | undefined> {
+  /**
+   * The files that have come since this one, open; undefined when it is the current one still.
+   * @param seen files that have been read, which may have been renamed
+   */
+  async #newer(owner: LogOwner, last: Piece | undefined, seen: ReadonlySet<string>): Promise<Newer | undefined> {
     const current = await orMissing(stat(this.#path(owner.xid, 0), { bigint: true }))
     if (!current) return undefined
     if (current.ino === last?.inode) {
@@ -188,9 +209,23 @@ export class LogFiles implements GuestLogs {
     }
     const pieces = await this.#open(owner)
     if (pieces.length === 0) return undefined
-    const known = pieces.findIndex(({ inode }) => inode === last?.inode)
+    const all = new Set(pieces.map(({ id }) => id))
+    // As long as it is open no other has its inode.
+    const isLast = ({ inode }: Piece) => inode === last?.inode
+    const isKnown = pieces.some(isLast)
+    const known = pieces.findLastIndex((piece) => isLast(piece) || seen.has(piece.id))
     for (const piece of pieces.splice(0, known + 1)) await piece.file.close()
-    return { pieces, isGap: last !== undefined && known < 0 }
+    return { pieces, seen: all, isGap: !isKnown && (await this.#isGap(last, pieces[0])) }
+  }
+
+  /** Whether there was a file between these two. Where files have no numbers, there may have been. */
+  async #isGap(last: Piece | undefined, next: Piece | undefined): Promise<boolean> {
+    if (!last || !next) return false
+    const before = this.#numberOf(last.file.fd)
+    if (before === undefined) return true
+    // A new file gets its number a moment after its name; one that another program has made gets none.
+    for (let tries = 1; this.#numberOf(next.file.fd) === undefined && tries < OPEN_TRIES; tries++) await sleep(1)
+    return (this.#numberOf(next.file.fd) ?? before + 1) !== before + 1
   }
 
   /** The files of this context's log, the oldest first; none when they are another's. */
@@ -204,11 +239,18 @@ export class LogFiles implements GuestLogs {
         for (let number = 0; number < this.#count; number++) {
           const file = await orMissing(open(this.#path(owner.xid, number), 'r'))
           if (!file) continue
-          const { ino, size } = await file.stat({ bigint: true })
+          const { ino, birthtimeNs, size } = await file.stat({ bigint: true })
           if (pieces.some(({ inode }) => inode === ino)) {
             isWhole = false
             await file.close()
-          } else pieces.unshift({ file, inode: ino, size: Number(size), at: 0 })
+          } else
+            pieces.unshift({
+              file,
+              inode: ino,
+              id: `${ino} ${birthtimeNs || ++this.#nameless}`,
+              size: Number(size),
+              at: 0
+            })
         }
         const current = await orMissing(stat(this.#path(owner.xid, 0), { bigint: true }))
         if (current && current.ino !== pieces.at(-1)?.inode) isWhole = false

@@ -21,7 +21,7 @@ export type Wanted = ((line: Buffer) => boolean) | undefined
 
 export function wantedBy({ stream, since }: LogQuery): Wanted {
   if (stream === undefined && since === undefined) return undefined
-  const from = since === undefined ? '' : timeOf(new Date(since))
+  const from = since ?? ''
   return (line) =>
     (stream === undefined || line.toString('latin1', STREAM_AT, STREAM_AT + STREAM_SIZE) === stream) &&
     line.toString('latin1', 0, TIME_SIZE) >= from

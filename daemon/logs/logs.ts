@@ -15,7 +15,7 @@ export interface LogQuery {
   /** So many of the last lines; default all. */
   tail?: number | undefined
   stream?: 'stdout' | 'stderr' | undefined
-  /** RFC 3339; lines before it are left out. */
+  /** By exactTime(); lines before it are left out. */
   since?: string | undefined
 }
 

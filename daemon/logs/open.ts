@@ -30,6 +30,14 @@ export async function openLogs(config: LogSettings): Promise<GuestLogs> {
     directory: resolve(config.logDir),
     size: config.logSize,
     count: config.logFiles,
-    tryLock: (fd) => native.tryLock(fd)
+    tryLock: (fd) => native.tryLock(fd),
+    numberOf: (fd) => {
+      try {
+        const number = native.getAttribute(`/proc/self/fd/${fd}`, 'trusted.contextd.number')
+        return number === undefined ? undefined : Number(number)
+      } catch {
+        return undefined // a file system without
+      }
+    }
   })
 }

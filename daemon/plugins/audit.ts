@@ -61,10 +61,10 @@ export function addAudit(app: FastifyInstance, log: AuditLog, bodyMax: number): 
       done(null, isWritten || log.onFailure === 'continue' ? payload : unwritten(reply))
       return
     }
-    // The kernel's own refusals name their call, and are no denials of ours. What comes too fast must not fill the log.
-    if (problem?.status === 403 && problem.call === undefined) denials.note(recordOf(request, reply))
-    else if (problem?.status === 429 && isWrite(request)) denials.note(recordOf(request, reply))
-    else if (isWrite(request) && problem?.type !== 'audit') log.append(recordOf(request, reply))
+    // The kernel's own refusals name their call, and are no denials of ours. Nothing was begun, so whoever may do nothing
+    // at all can have this as often as it likes, whatever the answer says: it must not fill the log.
+    const isDenied = problem?.status === 403 && problem.call === undefined
+    if (isDenied || (isWrite(request) && problem?.type !== 'audit')) denials.note(recordOf(request, reply))
     done(null, payload)
   })
 
@@ -79,6 +79,10 @@ const isWrite = (request: FastifyRequest) => {
   return request.method !== 'GET' && request.method !== 'HEAD' && action !== undefined && action !== 'read'
 }
 
+/** Longer than any path with a query that is not refused, but for those with values that are repeated. */
+const PATH_MAX = 512
+const bounded = (path: string) => (path.length > PATH_MAX ? `${path.slice(0, PATH_MAX)}…` : path)
+
 /** What is known of a request at any time. */
 function about(request: FastifyRequest) {
   const peer = request.peer as Peer | undefined
@@ -87,7 +91,7 @@ function about(request: FastifyRequest) {
     caller: peer ? callerOf(peer) : null,
     action: declared(request).action ?? 'read',
     method: request.method,
-    path: request.url,
+    path: bounded(request.url),
     xid: xidOf(request) ?? request.auditXid
   }
 }

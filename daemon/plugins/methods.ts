@@ -1,36 +1,49 @@
-/** 405 with Allow for a known path and an unknown method. Registered after all routes, for it asks which there are. */
-import type { FastifyInstance, HTTPMethods } from 'fastify'
+/** 405 with Allow for a known path and a method that it does not take, whatever that method is. */
+import type { FastifyInstance } from 'fastify'
+import { METHODS } from 'node:http'
 import { Refusal } from '../refusal.js'
 
-const ALL: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+const ORDER = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
 
-/** Call before the routes; returns what to call after them. */
-export function collectMethods(app: FastifyInstance): () => void {
-  const methods = new Map<string, Set<HTTPMethods>>()
-  let done = false
+/** Before the routes. */
+export function addMethods(app: FastifyInstance): void {
+  // Fastify answers others by itself, without a hook. CONNECT comes to no handler at all (node:http, Event: 'connect').
+  for (const method of METHODS)
+    if (method !== 'CONNECT' && !app.supportedMethods.includes(method)) app.addHttpMethod(method, { hasBody: false })
+
+  const methods = new Map<string, Set<string>>()
   app.addHook('onRoute', ({ url, method }) => {
-    if (done || url.includes('*')) return
     const known = methods.get(url) ?? new Set()
     for (const name of [method].flat()) known.add(name)
-    if (known.has('GET')) known.add('HEAD')
     methods.set(url, known)
   })
-  return () => {
-    done = true
-    for (const [url, known] of methods) {
-      const missing = ALL.filter((name) => !known.has(name))
-      const allow = ALL.filter((name) => known.has(name)).join(', ')
-      app.route({
+  const patterns = new Map<string, RegExp>()
+  app.addHook('onReady', (done) => {
+    for (const url of methods.keys())
+      patterns.set(
         url,
-        method: missing,
-        exposeHeadRoute: false,
-        schema: { hide: true },
-        config: { action: 'read' },
-        handler: (request, reply) => {
-          void reply.header('allow', allow)
-          throw new Refusal(405, 'method', `${request.method} is not for ${url}; allowed: ${allow}`)
-        }
-      })
+        new RegExp(
+          `^${url
+            .replace(/[.]/g, '\\.')
+            .replace(/:[a-z]+/g, '[^/]+')
+            .replace('*', '.*')}$`
+        )
+      )
+    done()
+  })
+  app.decorate('refuseMethod', (method: string, path: string) => {
+    for (const [url, pattern] of patterns) {
+      if (!pattern.test(path)) continue
+      const allow = ORDER.filter((name) => methods.get(url)?.has(name)).join(', ')
+      return { allow, refusal: new Refusal(405, 'method', `${method} is not for ${url}; it takes ${allow}`) }
     }
+    return undefined
+  })
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Why there is no route for this, where the path has one for other methods. Once the application is ready. */
+    refuseMethod(method: string, path: string): { allow: string; refusal: Refusal } | undefined
   }
 }

@@ -1,39 +1,79 @@
-/** If-Match and If-None-Match (RFC 9110, 13.1): 412 for a write to a context that is not what the caller saw. */
-import type { FastifyInstance } from 'fastify'
-import { CallError } from '../drivers/errors.js'
+/** If-Match and If-None-Match (RFC 9110, 13), and the ETag of a context in the answer of every write to it. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Idempotency } from '../contexts/idempotency.js'
+import { notNew } from '../contexts/write.js'
+import { whileThere } from '../drivers/errors.js'
 import { Refusal } from '../refusal.js'
+import { declared } from './declared.js'
+import { xidInPath } from './problems.js'
 
-/** Whether a header names this tag; of If-None-Match weak ones count too, which only proxies make (RFC 9110, 13.1.2). */
-export const isNamed = (header: string | undefined, etag: string): boolean =>
-  header !== undefined &&
-  (header.trim() === '*' || header.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag))
+export interface Tags {
+  /** The context's current tag. @throws CallError ESRCH */
+  etagOf: (xid: number) => string
+  exists: (xid: number) => boolean
+  idempotency: Idempotency
+}
 
-/** @param etagOf the context's current tag; undefined where there is no context; throws what keeps it from being read */
-export function addPreconditions(app: FastifyInstance, etagOf: (xid: number) => string | undefined): void {
-  app.addHook('preHandler', (request, _reply, done) => {
-    const expected = request.headers['if-match']
-    const unexpected = request.headers['if-none-match']
-    const { xid } = (request.params ?? {}) as { xid?: number }
-    if ((expected ?? unexpected) === undefined || xid === undefined || ['GET', 'HEAD'].includes(request.method)) {
-      done()
-      return
+const WHOLE = '/contexts/:xid'
+
+const tagsOf = (header: string) => header.split(',').map((tag) => tag.trim())
+/** By the strong comparison, as a write has it: a weak tag matches nothing. */
+const matches = (header: string, etag: string) => header.trim() === '*' || tagsOf(header).includes(etag)
+const matchesWeakly = (header: string, etag: string) => matches(header.replaceAll('W/', ''), etag)
+
+export function addPreconditions(app: FastifyInstance, { etagOf, exists, idempotency }: Tags): void {
+  app.addHook('preHandler', (request, reply, done) => {
+    const { 'if-match': match, 'if-none-match': noneMatch, 'idempotency-key': key } = request.headers
+    const xid = xidInPath(request)
+    if ((match === undefined && noneMatch === undefined) || xid === undefined || !isTagged(request)) done()
+    else if (isRead(request)) {
+      const etag = etagOf(xid)
+      if (match !== undefined && !matches(match, etag)) done(changed(xid, etag))
+      else if (noneMatch !== undefined && matchesWeakly(noneMatch, etag)) notModified(reply, etag)
+      else done()
     }
-    const etag = etagOf(xid)
-    done(ifMatch(xid, expected, etag) ?? ifNoneMatch(xid, unexpected, etag))
+    // What has been done already has changed the context itself.
+    else if (request.method === 'POST' && idempotency.knows(key, request.peer.uid)) done()
+    // The answer tells which tag the context has.
+    else if (!request.access.may('read', xid)) done(request.access.lacks('read', xid))
+    else done(refusalOf(xid, match, noneMatch))
+  })
+
+  function refusalOf(xid: number, match: string | undefined, noneMatch: string | undefined): Refusal | undefined {
+    if (match !== undefined) {
+      const etag = etagOf(xid)
+      if (!matches(match, etag)) return changed(xid, etag)
+    }
+    if (noneMatch === undefined || !exists(xid)) return undefined
+    if (noneMatch.trim() === '*') return notNew(xid)
+    return matchesWeakly(noneMatch, etagOf(xid)) ? unchanged(xid) : undefined
+  }
+
+  app.addHook('onSend', (request, reply, payload, done) => {
+    const xid = xidInPath(request)
+    const isDone = reply.statusCode < 300 && !reply.hasHeader('etag')
+    if (xid !== undefined && isDone && !isRead(request) && isTagged(request) && request.access.may('read', xid)) {
+      const etag = whileThere(() => etagOf(xid))
+      if (etag !== undefined) void reply.header('etag', etag)
+    }
+    done(null, payload)
   })
 }
 
-const precondition = (xid: number, detail: string) => new Refusal(412, 'precondition', detail, xid)
+const isRead = ({ method }: FastifyRequest) => method === 'GET' || method === 'HEAD'
 
-/** Tags are compared strongly: a weak one is never the same. */
-function ifMatch(xid: number, expected: string | undefined, etag: string | undefined): Error | undefined {
-  if (expected === undefined) return undefined
-  if (etag === undefined) return new CallError('ESRCH', 'vx_info', `there is no context ${xid}`)
-  if (expected.trim() === '*' || expected.split(',').some((tag) => tag.trim() === etag)) return undefined
-  return precondition(xid, `context ${xid} has changed: its ETag is ${etag}`)
+/** The tag is that of all of a context: only that is read by it, while whatever is written below changes it. */
+function isTagged(request: FastifyRequest): boolean {
+  const { url } = request.routeOptions
+  return isRead(request) ? url === WHOLE : url?.startsWith(WHOLE) === true && declared(request).action !== 'read'
 }
 
-function ifNoneMatch(xid: number, unexpected: string | undefined, etag: string | undefined): Error | undefined {
-  if (etag === undefined || !isNamed(unexpected, etag)) return undefined
-  return precondition(xid, `context ${xid} is there, with the ETag ${etag}, and If-None-Match asks that it is not`)
+const changed = (xid: number, etag: string) =>
+  new Refusal(412, 'precondition', `context ${xid} has changed: its ETag is ${etag}, which If-Match does not have`, xid)
+
+const unchanged = (xid: number) =>
+  new Refusal(412, 'precondition', `context ${xid} has an ETag that If-None-Match has: it has not changed`, xid)
+
+function notModified(reply: FastifyReply, etag: string): void {
+  void reply.code(304).header('etag', etag).send()
 }

@@ -8,6 +8,7 @@ import { CallError } from '../drivers/errors.js'
 import { XID_MAX, XID_MIN } from '../drivers/rules.js'
 import type { Problem } from '../schemas/problem.js'
 import { errnos, problemPage } from '../vocabulary/problems.js'
+import { sentenceOf } from './sentence.js'
 import { VocabularyError } from '../vocabulary/word.js'
 
 declare module 'fastify' {
@@ -51,8 +52,9 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof VocabularyError)
     return { type: 'validation', title: 'Bad Request', status: 400, detail: error.message }
   if (error instanceof CallError) {
-    const { code, call, detail } = error
+    const { code, call } = error
     const status = statusOfErrno.get(code) ?? (error.isHearsay ? 422 : 500)
+    const detail = sentenceOf(error, status)
     return { type: code.toLowerCase(), title: STATUS_CODES[status] ?? code, status, detail, errno: code, call }
   }
   return fromSystem(error as NodeJS.ErrnoException) ?? fromFastify(error as FastifyError)
@@ -104,22 +106,25 @@ export function addProblems(app: FastifyInstance): void {
     const xid = xidOf(request)
     if (problem.xid === undefined && xid !== undefined) problem.xid = xid
     // That the audit log cannot be written is logged once, by the log itself.
-    // What can be tried again is no failure of the daemon.
-    if (problem.status >= 500 && !(error instanceof AuditUnwritable))
+    // What can be tried again is no failure of the daemon, and what fails because its client has hung up is none at all.
+    if (problem.status >= 500 && !(error instanceof AuditUnwritable) && !reply.raw.destroyed)
       request.log[problem.status === 503 ? 'warn' : 'error'](
         { request_id: request.id, err: error, method: request.method, url: request.url },
         problem.detail
       )
     return sendProblem(reply, problem)
   })
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(reply, {
-      type: 'not-found',
-      title: 'Not Found',
-      status: 404,
-      detail: `there is no ${request.url.split('?')[0] ?? ''}`
-    })
-  )
+  app.setNotFoundHandler((request, reply) => {
+    const [path = ''] = request.url.split('?')
+    const other = app.refuseMethod(request.method, path)
+    if (other) void reply.header('allow', other.allow)
+    return sendProblem(
+      reply,
+      problemOf(
+        other?.refusal ?? new Refusal(404, 'not-found', `there is no ${path} here; GET / says where things are`)
+      )
+    )
+  })
 }
 
 /** Status of what is no HTTP request, by Node's error codes; 400 for the rest. */
@@ -135,7 +140,8 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
     return
   }
   const status = statusOfClientError[error.code ?? ''] ?? 400
-  answerAndClose(socket, { type: 'http', title: STATUS_CODES[status] ?? 'Bad Request', status, detail: error.message })
+  const detail = `what came is no HTTP request that can be answered: ${error.message}; the connection ends here`
+  answerAndClose(socket, { type: 'http', title: STATUS_CODES[status] ?? 'Bad Request', status, detail })
 }
 
 /** How long a client that is told may go on to send, ms: it reads the answer only after what it has to say. */

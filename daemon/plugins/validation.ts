@@ -23,7 +23,8 @@ interface JsonSchema {
 const lexical: Record<string, { pattern: RegExp; read: (text: string) => unknown }> = {
   integer: { pattern: /^(?:0|-?[1-9][0-9]{0,14})$/, read: Number },
   number: { pattern: /^(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,9})?$/, read: Number },
-  boolean: { pattern: /^(?:true|false)$/, read: (text) => text === 'true' }
+  // As Python prints it, and as most command lines take it.
+  boolean: { pattern: /^(?:true|false|True|False|1|0)$/, read: (text) => ['true', 'True', '1'].includes(text) }
 }
 
 interface Check {
@@ -41,11 +42,12 @@ function readText(schema: JsonSchema | undefined, value: unknown): unknown {
   return value
 }
 
-/** JSON numbers in exponent notation are integers to JSON.parse; here every number is written in digits. */
-function refuseExponents(text: string): void {
-  if (/[0-9][eE]/.test(text.replace(/"(?:[^"\\]|\\.)*"/g, '""')))
-    throw new Refusal(400, 'validation', 'numbers are written in plain digits, without an exponent')
-}
+type SchemaError = Pick<ErrorObject, 'instancePath' | 'params'>
+
+/** The field that no schema knows, where that is the error. */
+const extraOf = ({ params }: SchemaError) => (params as { additionalProperty?: string }).additionalProperty
+
+const depthOf = (error: SchemaError) => error.instancePath.split('/').length + (extraOf(error) === undefined ? 0 : 1)
 
 export function addValidation(app: FastifyInstance): void {
   const ajv = new Ajv2020({
@@ -88,9 +90,10 @@ export function addValidation(app: FastifyInstance): void {
     if (!route.url.startsWith('/docs') && route.schema) route.schema.querystring ??= strict({})
   })
   app.setSchemaErrorFormatter((errors, part) => {
-    const [error] = errors
+    // Where there is a choice of forms, the one that fits furthest is what was meant.
+    const error = errors.toSorted((a, b) => depthOf(b) - depthOf(a))[0]
     const path = error?.instancePath.slice(1).replaceAll('/', '.') ?? ''
-    const extra = (error?.params as { additionalProperty?: string } | undefined)?.additionalProperty
+    const extra = error && extraOf(error)
     const field = [part === 'params' ? 'path' : part, path, extra].filter(Boolean).join('.')
     // Names of an environment are anything but these.
     if (extra !== undefined && /(^|\.)env$/.test(path))
@@ -104,20 +107,5 @@ export function addValidation(app: FastifyInstance): void {
       'validation',
       `${field} ${extra === undefined ? (error?.message ?? 'is invalid') : 'is unknown'}`
     )
-  })
-
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (_request, text, done) => {
-    if (text === '') {
-      done(null, undefined)
-      return
-    }
-    try {
-      const body: unknown = JSON.parse(text)
-      refuseExponents(text)
-      done(null, body)
-    } catch (error) {
-      done(error instanceof Refusal ? error : new Refusal(400, 'invalid-json', (error as Error).message))
-    }
   })
 }

@@ -12,8 +12,11 @@ export interface Grant {
   ranges: readonly (readonly [from: number, to: number])[]
 }
 
-/** The uid that has created a context: null for one that nobody here has made, undefined where there is none. */
-export type OwnerOf = (xid: number) => number | null | undefined
+/**
+ * The uid that has created a context, as far as it matters to the one who asks: where that is another one, null or
+ * undefined will do as well.
+ */
+export type OwnerOf = (xid: number, asker: number) => number | null | undefined
 
 const isIn = ({ ranges }: Grant, xid: number) => ranges.some(([from, to]) => xid >= from && xid <= to)
 
@@ -38,7 +41,7 @@ export class Access {
   /** @param owner who has created the context, where that is known; looked up only when it matters */
   may(action: Action, xid: number, owner?: number | null): boolean {
     if (this.mayForAnyOwner(action, xid)) return true
-    return this.grants[action].own && (owner === undefined ? this.ownerOf(xid) : owner) === this.uid
+    return this.grants[action].own && (owner === undefined ? this.ownerOf(xid, this.uid) : owner) === this.uid
   }
 
   /** Whoever has created the context. */
@@ -63,6 +66,8 @@ export class Access {
    */
   deniedToApply(xid: number, exists: boolean): Refusal | CallError | undefined {
     const mayCreate = this.may('create', xid, this.uid)
+    // Before anything depends on whether it is there.
+    if (!mayCreate && !this.may('configure', xid) && !this.may('read', xid)) return this.denied('create')
     if (!exists) return mayCreate ? undefined : this.denied('create')
     if (this.may('configure', xid)) return undefined
     if (this.may('read', xid)) return this.denied('configure', xid)
@@ -81,6 +86,11 @@ export class Access {
    */
   denied(action: Action, xid?: number): Refusal | CallError {
     if (xid !== undefined && this.maySome('read') && !this.may('read', xid)) return noContext(xid)
+    return this.lacks(action, xid)
+  }
+
+  /** 403 with the action that is missing, where it says nothing of the context. */
+  lacks(action: Action, xid?: number): Refusal {
     const where = xid === undefined ? '' : ` of context ${xid}`
     return new Refusal(403, 'forbidden', `uid ${this.uid} lacks the action ${action}${where}`, xid)
   }

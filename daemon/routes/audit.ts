@@ -4,7 +4,8 @@ import type { Access } from '../policy/access.js'
 import { AuditPage, AuditQuery } from '../schemas/audit.js'
 import { ref } from '../schemas/common.js'
 import { problems } from '../schemas/problem.js'
-import { untilHangUp, type App, type Resources } from './types.js'
+import { exactTime } from '../vocabulary/time.js'
+import { stoppingRefusal, untilHangUp, type App, type Resources } from './types.js'
 
 const DEFAULT_LIMIT = 100
 
@@ -37,7 +38,9 @@ export function auditRoutes(app: App, { audit, driver, stopping }: Resources): v
         audit.path,
         { after, limit, xid, isVisible, since: since === undefined ? undefined : inUtc(since) },
         untilHangUp(reply, stopping).signal
-      )
+      ).catch((error: unknown) => {
+        throw stopping.aborted ? stoppingRefusal() : error
+      })
       void reply.type('application/json; charset=utf-8')
       return reply.send(
         `{"records":[${lines.join(',')}],"next":${next},"last":${JSON.stringify({ seq, sha256 })}}` as never
@@ -47,7 +50,7 @@ export function auditRoutes(app: App, { audit, driver, stopping }: Resources): v
 }
 
 function inUtc(since: string): string {
-  const time = new Date(since)
-  if (Number.isNaN(time.getTime())) throw invalid('since', 'is no time that Date knows')
-  return time.toISOString()
+  const time = exactTime(since)
+  if (time === undefined) throw invalid('querystring.since', `is no time that there is: ${since}`)
+  return time
 }

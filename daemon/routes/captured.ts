@@ -51,7 +51,7 @@ function* pieces(head: object, stdout: Buffer, stderr: Buffer): Generator<string
   yield* escaped(stdout)
   yield '","stderr":"'
   yield* escaped(stderr)
-  yield '"}'
+  yield '"}\n'
   return undefined
 }
 

@@ -1,9 +1,8 @@
 import Type from 'typebox'
 import { whileThere } from '../drivers/errors.js'
-import { Idempotency } from '../contexts/idempotency.js'
 import type { Applied } from '../contexts/write.js'
 import { render, Renderings, type Rendering } from '../contexts/renderings.js'
-import { addPreconditions, isNamed } from '../plugins/preconditions.js'
+import { addPreconditions } from '../plugins/preconditions.js'
 import { hold } from '../plugins/admission.js'
 import {
   answer,
@@ -34,6 +33,7 @@ import {
 import { problems } from '../schemas/problem.js'
 import { parseSignal } from '../vocabulary/signals.js'
 import { listText } from './list.js'
+import { answerOnce } from './once.js'
 import { untilHangUp, writeOf, type App, type Resources } from './types.js'
 
 const tags = ['contexts']
@@ -42,22 +42,21 @@ const DEFAULT_GRACE_S = 10
 const JSON_TYPE = 'application/json; charset=utf-8'
 
 /** /contexts and /contexts/:xid. */
-export function contextRoutes(app: App, { contexts, driver, stopping }: Resources): void {
+export function contextRoutes(app: App, { contexts, driver, idempotency, stopping }: Resources): void {
   const renderings = new Renderings(driver, contexts.isStopping)
-  const idempotency = new Idempotency()
   app.addHook('onReady', async () => {
     if (driver.list().length === 0) return
     app.compileAhead(ListQuery)
     await renderings.renderAhead()
   })
-  addPreconditions(app, (xid) => whileThere(() => renderings.get(xid).etag))
+  addPreconditions(app, { etagOf: (xid) => renderings.get(xid).etag, exists: (xid) => driver.exists(xid), idempotency })
 
   app.post('/contexts', {
     config: { action: 'create' },
     schema: {
       summary: 'Create a context',
       description:
-        'vx_create, the words and names, then vx_migrate for `init`; all of it or nothing. With `wait` the answer is the exit report, if the context ends in time. An `Idempotency-Key` header makes a repeated request get the first answer for ten minutes.',
+        'vx_create, the words and names, then vx_migrate for `init`; all of it or nothing. With `wait` the answer is the exit report, if the context ends in time. An `Idempotency-Key` header makes a repeated request get the first answer for ten minutes, as on every POST that does something.',
       operationId: 'vx_create',
       tags,
       querystring: CreateQuery,
@@ -69,10 +68,9 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
         ...problems
       }
     },
-    handler: async (request, reply) => {
+    handler: (request, reply) => {
       const { body, query } = request
-      const key = request.headers['idempotency-key']
-      const answer = await idempotency.run(key, request.peer.uid, [request.url, body], async () => {
+      return answerOnce(idempotency, request, reply, async () => {
         const wait = query.wait === undefined ? undefined : untilHangUp(reply, stopping)
         const limit = typeof query.wait === 'number' ? query.wait * 1000 : undefined
         if (wait && !query.dry_run) reply.raw.once('close', hold(request, 'waiters'))
@@ -82,13 +80,9 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
         const report = wait && (await endedWithin(applied.ended, wait, limit))
         if (report) return { xid, status: 200, json: JSON.stringify(report) }
         const { json, etag } = renderingOf(applied)
-        return { xid, status: 201, json: withMore(json, { warnings: applied.warnings }), etag }
+        const made = withMore(json, { warnings: applied.warnings })
+        return { xid, status: 201, json: made, headers: { location: `/contexts/${xid}`, etag } }
       })
-      request.auditXid = answer.xid
-      void reply.code(answer.status).type(JSON_TYPE)
-      if (answer.etag !== undefined)
-        void reply.header('location', `/contexts/${answer.xid}`).header('etag', answer.etag)
-      return reply.send(answer.json as never)
     }
   })
 
@@ -129,6 +123,7 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
     config: { action: 'read' },
     schema: {
       summary: 'Get all of a context',
+      description: 'With an ETag; 304 where If-None-Match has it.',
       operationId: 'get_context',
       tags,
       params: XidParams,
@@ -142,8 +137,7 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
     handler: (request, reply) => {
       const { json, etag } = renderings.get(request.params.xid)
       void reply.header('etag', etag)
-      if (isNamed(request.headers['if-none-match'], etag)) void reply.code(304).send(null)
-      else void reply.type(JSON_TYPE).send(json as never)
+      void reply.type(JSON_TYPE).send(json as never)
     }
   })
 
@@ -152,7 +146,7 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
     schema: {
       summary: 'Create a context or bring it to this state',
       description:
-        'What the body leaves out stays as it is. A running init is never restarted. An existing context takes the action configure, and execute for an init.',
+        'What the body leaves out stays as it is. With `If-None-Match: *` a context that is there already is 412. A running init is never restarted. An existing context takes the action configure, and execute for an init.',
       operationId: 'apply_context',
       tags,
       params: XidParams,
@@ -167,7 +161,12 @@ export function contextRoutes(app: App, { contexts, driver, stopping }: Resource
     },
     handler: async (request, reply) => {
       const { xid } = request.params
-      const { changed, warnings } = await contexts.apply(xid, request.body, writeOf(request, request.query))
+      // Asked again once nobody else is at it.
+      const mustBeNew = request.headers['if-none-match']?.trim() === '*'
+      const { changed, warnings } = await contexts.apply(xid, request.body, {
+        ...writeOf(request, request.query),
+        mustBeNew
+      })
       if (request.query.dry_run) return reply.send({ xid, changed, dry_run: true })
       const { json, etag } = renderings.get(xid)
       const created = changed.includes('created')

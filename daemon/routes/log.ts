@@ -1,8 +1,10 @@
 import { Readable } from 'node:stream'
 import { XidParams } from '../schemas/common.js'
+import { invalid } from '../refusal.js'
 import { hold } from '../plugins/admission.js'
 import { Log, LogQuery } from '../schemas/log.js'
 import { problems } from '../schemas/problem.js'
+import { exactTime } from '../vocabulary/time.js'
 import type { App, Resources } from './types.js'
 
 /** /contexts/:xid/log. */
@@ -20,7 +22,7 @@ export function logRoutes(app: App, { contexts, stopping }: Resources): void {
       response: { 200: Log, ...problems }
     },
     handler: async (request, reply) => {
-      const { query } = request
+      const query = { ...request.query, since: sinceOf(request.query) }
       const owner = contexts.logOwner(request.params.xid)
       reply.raw.once('close', hold(request, 'logReaders'))
       const over = new AbortController()
@@ -41,11 +43,18 @@ export function logRoutes(app: App, { contexts, stopping }: Resources): void {
         }
       }
       const lines = Readable.from(contexts.logs.read(owner, query, following), { objectMode: false })
-      // A guest chooses the text: no browser is to take it for anything else.
-      void reply.type('text/plain; charset=utf-8').header('x-content-type-options', 'nosniff')
+      // A guest chooses the bytes: no browser is to take them for anything else, and nobody can promise their encoding.
+      void reply.header('content-type', 'text/plain').header('x-content-type-options', 'nosniff')
       // Once it ends, nothing is to keep a daemon that stops.
       if (query.follow) void reply.header('connection', 'close')
       return reply.send(lines)
     }
   })
+}
+
+function sinceOf({ since }: LogQuery): string | undefined {
+  const time = since === undefined ? undefined : exactTime(since)
+  if (since !== undefined && time === undefined)
+    throw invalid('querystring.since', `is no time that there is: ${since}`)
+  return time
 }

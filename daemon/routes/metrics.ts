@@ -11,7 +11,7 @@ export function metricsRoutes(app: App, resources: Resources): void {
     schema: {
       summary: 'Metrics for Prometheus',
       description:
-        'Requests, calls, limits, audit, events, the process; contexts by state, of those that the caller may read, and with --context-metrics tasks and load of each.',
+        'Contexts by state, of those that the caller may read, and with --context-metrics tasks and load of each. Who may read all contexts is told of the daemon too: requests, calls, limits, audit, events, the process.',
       operationId: 'get_metrics',
       tags: ['daemon'],
       response: {
@@ -25,7 +25,9 @@ export function metricsRoutes(app: App, resources: Resources): void {
     handler: async ({ access }, reply) => {
       const xids = driver.list().filter((xid) => access.may('read', xid))
       const own = await contextMetrics(driver, xids, contexts.isStopping, resources.contextMetrics)
-      return reply.type(metrics.registry.contentType).send(`${await metrics.text()}\n${own}`)
+      // What others do shows in the counts of the daemon.
+      const ofDaemon = access.mayAll('read') ? `${await metrics.text()}\n` : ''
+      return reply.type(metrics.registry.contentType).send(`${ofDaemon}${own}`)
     }
   })
 }

@@ -2,9 +2,10 @@ import { finished } from 'node:stream/promises'
 import Type from 'typebox'
 import { decodeStatus } from '../contexts/exit-reports.js'
 import { processExit } from '../contexts/process-reports.js'
+import type { Migrated } from '../drivers/driver.js'
 import { CallError, whileThere } from '../drivers/errors.js'
 import { hold } from '../plugins/admission.js'
-import { answer, IfMatch, ref, XidParams } from '../schemas/common.js'
+import { answer, IdempotencyKey, IfMatch, ref, XidParams } from '../schemas/common.js'
 import { problems } from '../schemas/problem.js'
 import {
   CapturedProcess,
@@ -19,12 +20,13 @@ import {
 } from '../schemas/process.js'
 import { parseSignal } from '../vocabulary/signals.js'
 import { capturedText, SHORT_OUTPUT } from './captured.js'
+import { answerOnce } from './once.js'
 import { unlessStopping, writeOf, type App, type Resources } from './types.js'
 
 const tags = ['processes']
 
 /** /contexts/:xid/processes, /contexts/:xid/kill and /tasks/:pid. */
-export function processRoutes(app: App, { contexts, driver, stopping }: Resources): void {
+export function processRoutes(app: App, { contexts, driver, idempotency, stopping }: Resources): void {
   app.post('/contexts/:xid/processes', {
     config: { action: 'execute' },
     schema: {
@@ -34,7 +36,7 @@ export function processRoutes(app: App, { contexts, driver, stopping }: Resource
       operationId: 'vx_migrate',
       tags,
       params: XidParams,
-      headers: IfMatch,
+      headers: Type.Object({ ...IfMatch.properties, ...IdempotencyKey.properties }),
       body: ref(ProcessRequest),
       response: {
         200: answer(ref(CapturedProcess), 'With `capture`: it has ended.'),
@@ -44,13 +46,30 @@ export function processRoutes(app: App, { contexts, driver, stopping }: Resource
     },
     handler: async (request, reply) => {
       const { xid } = request.params
-      const release = request.body.capture ? hold(request, 'captures') : undefined
-      const running = contexts.startProcess(xid, request.body, writeOf(request)).finally(release)
-      const { pid, captured } = await unlessStopping(running, stopping)
+      const start = async () => {
+        const release = request.body.capture ? hold(request, 'captures') : undefined
+        return unlessStopping(contexts.startProcess(xid, request.body, writeOf(request)).finally(release), stopping)
+      }
+      const endOf = ({ pid, captured: { status, oomKilled, truncated, timedOut } }: Required<Migrated>) => ({
+        pid,
+        ...decodeStatus(status),
+        oom_killed: oomKilled,
+        truncated,
+        timed_out: timedOut
+      })
+      if (request.headers['idempotency-key'] !== undefined)
+        return answerOnce(idempotency, request, reply, async () => {
+          const { pid, captured } = await start()
+          if (!captured) return { status: 201, json: JSON.stringify({ pid, xid }) }
+          const [stdout, stderr] = [captured.stdout.toString(), captured.stderr.toString()]
+          captured.release?.()
+          return { status: 200, json: JSON.stringify({ ...endOf({ pid, captured }), stdout, stderr }) }
+        })
+      const { pid, captured } = await start()
       if (!captured) return reply.code(201).send({ pid, xid })
-      const { status, oomKilled, stdout, stderr, truncated, timedOut, release: letGo } = captured
+      const { stdout, stderr, release: letGo } = captured
       if (letGo) void finished(reply.raw).then(letGo, letGo)
-      const ended = { pid, ...decodeStatus(status), oom_killed: oomKilled, truncated, timed_out: timedOut }
+      const ended = endOf({ pid, captured })
       if (stdout.length + stderr.length <= SHORT_OUTPUT)
         return reply.send({ ...ended, stdout: stdout.toString(), stderr: stderr.toString() })
       void reply.type('application/json; charset=utf-8')
@@ -96,15 +115,16 @@ export function processRoutes(app: App, { contexts, driver, stopping }: Resource
       operationId: 'vx_kill',
       tags,
       params: XidParams,
-      headers: IfMatch,
+      headers: Type.Object({ ...IfMatch.properties, ...IdempotencyKey.properties }),
       body: ref(KillRequest),
       response: { 204: Type.Null({ description: 'Sent.' }), ...problems }
     },
-    handler: async (request, reply) => {
-      const { pid, signal } = request.body
-      await contexts.kill(request.params.xid, pid ?? 0, parseSignal(signal), writeOf(request))
-      return reply.code(204).send(null)
-    }
+    handler: (request, reply) =>
+      answerOnce(idempotency, request, reply, async () => {
+        const { pid, signal } = request.body
+        await contexts.kill(request.params.xid, pid ?? 0, parseSignal(signal), writeOf(request))
+        return { status: 204 }
+      })
   })
 
   app.get('/tasks/:pid', {

@@ -3,6 +3,7 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest }
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AuditLog } from '../audit/log.js'
 import type { Contexts } from '../contexts/contexts.js'
+import type { Idempotency } from '../contexts/idempotency.js'
 import type { Write } from '../contexts/write.js'
 import { Refusal } from '../refusal.js'
 import type { Driver } from '../drivers/driver.js'
@@ -15,6 +16,8 @@ export type App = FastifyInstance<Server, IncomingMessage, ServerResponse, Fasti
 export interface Resources {
   audit: AuditLog
   contexts: Contexts
+  /** What was done by requests with an Idempotency-Key. */
+  idempotency: Idempotency
   driver: Driver
   /** Why the drivers before this one were not taken. */
   passed: string[]

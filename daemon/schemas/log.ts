@@ -20,7 +20,7 @@ export const LogQuery = strict({
   stream: Type.Optional(
     Type.Union([Type.Literal('stdout'), Type.Literal('stderr')], { description: 'Lines of this stream alone.' })
   ),
-  since: Type.Optional(Timestamp('Lines from this time on, to the millisecond.'))
+  since: Type.Optional(Timestamp('Lines from this time on, to the nanosecond.'))
 })
 export type LogQuery = Static<typeof LogQuery>
 

@@ -31,6 +31,7 @@ export class Listeners {
   }
 
   /**
+   * A path may be opened again when its file is gone: what listens where nobody finds it any more ends with the rest.
    * @param arrived hears of each connection of a socket but the first, before the HTTP server does
    * @throws Error of listen(2) or bind(2)
    */

@@ -5,11 +5,14 @@ import { CallError } from '../drivers/errors.js'
 import { native, type PeerCredentials } from '../drivers/native.js'
 import type { Peer } from '../plugins/peers.js'
 
+/** Node has no public way to a socket's descriptor; every version since 0.10 has this one. -1: it is closed. */
+export const fdOf = (socket: Socket): number =>
+  (socket as unknown as { _handle: { fd: number } | null })._handle?.fd ?? -1
+
 /** SO_PEERCRED and groups of a connection, and what its process is. Throws when the process is gone already. */
 export function identifyBy(driver: Driver): (socket: Socket) => Peer {
   return (socket) => {
-    // Node has no public way to a socket's descriptor; every version since 0.10 has this one.
-    const { fd } = (socket as unknown as { _handle: { fd: number } })._handle
+    const fd = fdOf(socket)
     const credentials = native.peerCredentials(fd)
     if (credentials.pid === 0) throw new CallError('ESRCH', 'getsockopt', 'the peer is in a PID namespace out of sight')
     // First of all: of a process in a context there is nothing to be read in a Linux-VServer host's /proc.

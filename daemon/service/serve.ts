@@ -4,6 +4,7 @@ import { AuditLog } from '../audit/log.js'
 import type { Config } from '../config.js'
 import { captureMemory } from '../drivers/capture-memory.js'
 import { selectDriver } from '../drivers/select.js'
+import { native } from '../drivers/native.js'
 import { openLogs } from '../logs/open.js'
 import { gidOf } from '../policy/accounts.js'
 import { CONTEXTD_GROUP } from '../policy/file.js'
@@ -14,10 +15,10 @@ import { passedSockets } from './listen-fds.js'
 import { Listeners } from './listeners.js'
 import { openLogger } from './logger.js'
 import { ServiceManager } from './notify.js'
-import { identifyBy } from './peer.js'
+import { fdOf, identifyBy } from './peer.js'
 import { Policies } from './policies.js'
 import { Reloads } from './reload.js'
-import { DEFAULT_MODE, listenOn, type SocketFile } from './socket.js'
+import { DEFAULT_MODE, keepSocket, listenOn, type SocketFile } from './socket.js'
 import { keepWatchdog } from './watchdog.js'
 
 /** What takes longer to end is cut off. */
@@ -56,6 +57,8 @@ export async function serve(config: Config): Promise<void> {
     passed,
     identify: identifyBy(driver),
     policyOf: policies.of,
+    allowedHosts: config.allowedHosts,
+    hasHungUp: (socket) => native.hasHungUp(fdOf(socket)),
     helper,
     logger,
     limits: config.limits,
@@ -85,14 +88,19 @@ export async function serve(config: Config): Promise<void> {
     if (activated.length === 0)
       for (const file of files) {
         const { path } = file
-        const release = await listenOn(file, () => {
+        const listen = () => {
           audit.open() // not before this daemon is the one that serves the socket
           return listeners.open({ path }, policies.noteOf(path))
-        })
-        releases.push(release)
+        }
+        const release = await listenOn(file, listen)
+        const told = (message: string, error?: unknown) => {
+          app.log.warn({ err: error }, message)
+        }
+        releases.push(keepSocket(file, release, listen, told))
       }
   } catch (error) {
     await listeners.close() // with the sockets' files that were made
+    for (const release of releases) release()
     throw error
   }
   app.log.info({ sockets: activated.length > 0 ? activated : files.map(({ path }) => ({ path })) }, 'listening')

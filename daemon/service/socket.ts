@@ -1,5 +1,5 @@
 /** The socket's file: made safely, taken over from a dead daemon, never from a live one. */
-import { chownSync, closeSync, lstatSync, mkdirSync, openSync, unlinkSync } from 'node:fs'
+import { chownSync, closeSync, fstatSync, lstatSync, mkdirSync, openSync, statSync, unlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import { native } from '../drivers/native.js'
@@ -31,6 +31,29 @@ function isLive(path: string): Promise<boolean> {
   })
 }
 
+interface Lock {
+  fd: number
+  path: string
+}
+
+/**
+ * It decides between two daemons that start at once and both find a dead socket. One whose file was removed meanwhile, by
+ * a daemon that was refused, is none.
+ * @throws Error when somebody has it
+ */
+function lockFor(socket: string): Lock {
+  const path = `${socket}.lock`
+  for (;;) {
+    const fd = openSync(path, 'w', 0o600)
+    if (!native.tryLock(fd)) {
+      closeSync(fd)
+      throw new Error(`another contextd serves ${socket}`)
+    }
+    if (statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino) return { fd, path }
+    closeSync(fd)
+  }
+}
+
 /**
  * Reserves the path and runs `listen`, so that the socket appears with its mode and not a moment later.
  * The directory is made with mode 0750 when it is missing, 0755 for a socket that is for all.
@@ -42,11 +65,8 @@ export async function listenOn({ path, mode, gid }: SocketFile, listen: () => Pr
   const isForAll = (mode & 0o002) !== 0
   const made = mkdirSync(dirname(path), { recursive: true, mode: isForAll ? 0o755 : 0o750 })
   if (made !== undefined && gid !== undefined) chownSync(dirname(path), -1, gid)
-  const lockPath = `${path}.lock`
-  const lock = openSync(lockPath, 'w', 0o600)
+  const lock = lockFor(path)
   try {
-    // The lock is what decides between two daemons that start at once and both find a dead socket.
-    if (!native.tryLock(lock)) throw new Error(`another contextd serves ${path}`)
     const found = lstatSync(path, { throwIfNoEntry: false })
     if (found && !found.isSocket()) throw new Error(`${path} exists and is not a socket`)
     if (found && (await isLive(path))) throw new Error(`another program serves ${path}`)
@@ -59,11 +79,52 @@ export async function listenOn({ path, mode, gid }: SocketFile, listen: () => Pr
     }
     if (gid !== undefined) chownSync(path, -1, gid)
   } catch (error) {
-    closeSync(lock)
+    unlinkSync(lock.path) // while it is held
+    closeSync(lock.fd)
     throw error
   }
-  // The lock's file stays: removing it would let a third daemon lock another one of the same name.
   return () => {
-    closeSync(lock)
+    closeSync(lock.fd)
+  }
+}
+
+/** Between two looks at the socket's file. */
+const LOOK_MS = 1000
+
+/**
+ * Looks after the file of a socket that is served. When somebody has removed it, nobody can connect any more, and no
+ * daemon would notice: then it is made again, and what is connected goes on.
+ * @param release what listenOn() has returned
+ * @param told why that fails, once
+ * @returns what to call when the daemon has closed the socket
+ */
+export function keepSocket(
+  file: SocketFile,
+  release: () => void,
+  listen: () => Promise<unknown>,
+  told: (message: string, error?: unknown) => void
+): () => void {
+  let isBusy = false
+  let hasTold = false
+  const look = async () => {
+    if (isBusy || lstatSync(file.path, { throwIfNoEntry: false })) return
+    isBusy = true
+    try {
+      release()
+      release = () => undefined
+      release = await listenOn(file, listen)
+      told(`the socket ${file.path} was removed; it is made again`)
+      hasTold = false
+    } catch (error) {
+      if (!hasTold) told(`the socket ${file.path} was removed and cannot be made again`, error)
+      hasTold = true
+    } finally {
+      isBusy = false
+    }
+  }
+  const timer = setInterval(() => void look(), LOOK_MS).unref()
+  return () => {
+    clearInterval(timer)
+    release()
   }
 }

@@ -33,6 +33,12 @@ Napi::Value peer_is_alive_(Info info) {
   return Napi::Boolean::New(info.Env(), result.value == 1);
 }
 
+Napi::Value has_hung_up_(Info info) {
+  Result result = has_hung_up(int_arg(info, 0));
+  check(info, result);
+  return Napi::Boolean::New(info.Env(), result.value == 1);
+}
+
 Napi::Value try_lock_(Info info) {
   Result result = try_lock(int_arg(info, 0));
   check(info, result);
@@ -74,6 +80,7 @@ void export_host(Napi::Env env, Napi::Object exports) {
   exports.Set("peerCredentials", Napi::Function::New<peer_credentials_>(env));
   exports.Set("peerGroups", Napi::Function::New<peer_groups_>(env));
   exports.Set("peerIsAlive", Napi::Function::New<peer_is_alive_>(env));
+  exports.Set("hasHungUp", Napi::Function::New<has_hung_up_>(env));
   exports.Set("tryLock", Napi::Function::New<try_lock_>(env));
   exports.Set("reserve", Napi::Function::New<reserve_>(env));
   exports.Set("sizeUnlessRemoved", Napi::Function::New<size_unless_removed_>(env));

@@ -45,6 +45,14 @@ Result peer_is_alive(int socket) {
   return n < 0 ? failed("poll") : ok(n == 0 ? 1 : 0);
 }
 
+// unix_poll() of net/unix/af_unix.c: a peer that is closed shuts both directions down here, POLLHUP; one that has
+// called shutdown(SHUT_WR) only ours to read, POLLRDHUP.
+Result has_hung_up(int socket) {
+  pollfd peer{socket, 0, 0};
+  int n = poll(&peer, 1, 0);
+  return n < 0 ? failed("poll") : ok(peer.revents & (POLLHUP | POLLERR | POLLNVAL) ? 1 : 0);
+}
+
 Result try_lock(int fd) {
   struct flock lock {};
   lock.l_type = F_WRLCK;

@@ -22,6 +22,10 @@ Result peer_groups(int socket, std::vector<gid_t>* groups);
 // is, or the kernel cannot tell (SO_PEERPIDFD, Linux 6.5); 0: it has ended.
 Result peer_is_alive(int socket);
 
+// Whether the peer has closed its end, or both directions of it (shutdown(2)). Value 1: it has; 0: it may still read,
+// though it may have said that it sends no more.
+Result has_hung_up(int socket);
+
 // fcntl(2) F_OFD_SETLK for writing, without waiting, on a descriptor open for writing. Not flock(2): that one can be
 // held by anybody who may read the file. Value 1: taken; 0: another process holds it.
 Result try_lock(int fd);

@@ -1,13 +1,13 @@
 /** What one client can take from the others: every limit met, told with its status, and given back. */
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import { connect } from 'node:net'
 import t, { type Test } from 'tap'
 import { asUser, curlAll, run } from '../support/command.js'
 import { TestDaemon, type Reply, type StartOptions } from '../support/daemon.js'
 import { expect } from '../support/guest.js'
 import { until } from '../support/poll.js'
 import { needsRoot } from '../support/proc.js'
+import { Raw } from '../support/raw-http.js'
 import { EventReader } from '../support/sse.js'
 
 const USER = 23_456
@@ -16,31 +16,6 @@ async function started(t: Test, args: string[], options: StartOptions = {}): Pro
   const daemon = await TestDaemon.start('memory', { ...options, args })
   t.teardown(() => daemon.cleanUp())
   return daemon
-}
-
-/** A connection that does what no HTTP client would. It never closes its end by itself. */
-class Raw {
-  text = ''
-  ended = false
-  readonly connected: Promise<unknown>
-  readonly #socket: Socket
-
-  constructor(t: Test, path: string, first = '') {
-    this.#socket = connect({ path, allowHalfOpen: true })
-    this.connected = once(this.#socket, 'connect')
-    this.#socket.setEncoding('utf8').on('data', (part: string) => (this.text += part))
-    this.#socket.on('end', () => (this.ended = true))
-    this.#socket.on('error', () => (this.ended = true)) // EPIPE, where the daemon has closed already
-    if (first !== '') this.#socket.write(first)
-    t.teardown(() => this.#socket.destroy())
-  }
-
-  write = (text: string) => this.#socket.write(text)
-  /** The daemon has closed the connection. @returns all that came before */
-  async closed(): Promise<string> {
-    await until('the daemon closes it', () => this.ended)
-    return this.text
-  }
 }
 
 const retryLater = (status: number, type: string) => ({

@@ -291,7 +291,7 @@ for (const driver of ['memory', ...realDrivers] as const) {
     for (const query of wrong) t.match(await daemon.get(`/contexts?${query}`), invalid(/limit|after/), query)
     for (const query of ['timeout=-1', 'timeout=1e1', 'timeout=', 'timeout=Infinity', 'timeout=99999999'])
       t.match(await daemon.post(`${guest.path}/wait?${query}`), invalid(/timeout/), query)
-    for (const query of ['dry_run=1', 'dry_run=yes', 'unsupported=keep', 'dry_run='])
+    for (const query of ['dry_run=2', 'dry_run=yes', 'unsupported=keep', 'dry_run='])
       t.match(await daemon.put(`${guest.path}?${query}`, {}), invalid(/dry_run|unsupported/), query)
     t.match(await daemon.delete(`${guest.path}?signal=SIGNOTHING`), invalid(/SIGNOTHING/))
     t.match(await daemon.delete(`${guest.path}?grace=-1`), invalid(/grace/))

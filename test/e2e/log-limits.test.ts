@@ -1,11 +1,11 @@
 /** Logs of guests under rotation, on a full disk, and while no daemon runs. */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs'
+import { mkdtempSync, readdirSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { TestDaemon } from '../support/daemon.js'
-import { guestOf } from '../support/guest.js'
+import { guestOf, type Guest } from '../support/guest.js'
 import { Follower, hasLine, logOf, stored } from '../support/log.js'
 import { FILE_LIMIT_MS, until } from '../support/poll.js'
 import { needsRoot } from '../support/proc.js'
@@ -26,7 +26,8 @@ async function started(t: Test, driver: RealDriver, more: string[]): Promise<Tes
 const WRITERS = 6
 const LINES = 3000
 
-for (const driver of driversThatOutlive(import.meta.url)) {
+const drivers = driversThatOutlive(import.meta.url)
+for (const driver of drivers) {
   void t.test(`${driver}: many writers under rotation mix no line and lose none`, needsRoot(), async (t) => {
     const daemon = await started(t, driver, ['--log-size', '64K', '--log-files', '99'])
     const guest = await guestOf(t, daemon, sleeping)
@@ -124,4 +125,58 @@ for (const driver of driversThatOutlive(import.meta.url)) {
     await follower.ends()
     await daemon.boot()
   })
+}
+
+/** Writes so many numbered lines of 1 KiB at once, and waits until they are seen. */
+async function write(guest: Guest, follower: Follower, from: number, count: number): Promise<void> {
+  const line = `$i ${'x'.repeat(1000)}`
+  await guest.start(
+    shell(`i=${from}; while [ $i -lt ${from + count} ]; do echo "${line}"; i=$((i+1)); done; echo end ${from}`).argv
+  )
+  await follower.sees(`end ${from}`)
+}
+
+const numbersOf = (follower: Follower) =>
+  follower.lines.flatMap(({ text }) => (text.startsWith('end ') ? [] : [text.split(' ')[0]]))
+
+for (const driver of drivers) {
+  void t.test(
+    `${driver}: with one file alone a follower sees each line once, and of a gap only where there is one`,
+    needsRoot(),
+    async (t) => {
+      const daemon = await started(t, driver, ['--log-size', '64K', '--log-files', '1'])
+      const guest = await guestOf(t, daemon, sleeping)
+      const follower = new Follower(guest)
+      await follower.connected
+      for (let turn = 0; turn < 8; turn++) await write(guest, follower, turn * 30, 30)
+      follower.hangUp()
+      t.same(
+        numbersOf(follower),
+        Array.from({ length: 240 }, (_, number) => String(number))
+      )
+    }
+  )
+
+  void t.test(
+    `${driver}: a log that another program renames to any name is no gap, and nothing comes again`,
+    needsRoot(),
+    async (t) => {
+      const daemon = await started(t, driver, ['--log-size', '64K', '--log-files', '3'])
+      const guest = await guestOf(t, daemon, sleeping)
+      const follower = new Follower(guest)
+      await follower.connected
+      const path = join(daemon.logDir, `${guest.xid}.log`)
+      for (let turn = 0; turn < 8; turn++) {
+        await write(guest, follower, turn * 30, 30)
+        renameSync(path, `${path}-2026010${turn}`)
+        await write(guest, follower, 1000 + turn * 100, 100)
+      }
+      follower.hangUp()
+      const wanted = Array.from({ length: 8 }, (_, turn) => [
+        ...Array.from({ length: 30 }, (_, number) => String(turn * 30 + number)),
+        ...Array.from({ length: 100 }, (_, number) => String(1000 + turn * 100 + number))
+      ])
+      t.same(numbersOf(follower), wanted.flat())
+    }
+  )
 }

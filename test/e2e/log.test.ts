@@ -131,6 +131,46 @@ onRealDrivers((test, daemon, driver) => {
     t.same(all.lines.map(({ text }) => text).sort(), ['before', 'during', 'error'])
   })
 
+  test('a part of a line ends between two characters of UTF-8', async (t) => {
+    const guest = await guestOf(t, daemon, sleeping)
+    for (const [index, character] of ['é', '€', '😀'].entries())
+      for (let shift = 0; shift < Buffer.byteLength(character); shift++) {
+        const name = `end ${index} ${shift}`
+        const text = 'x'.repeat(shift) + character.repeat(12_000)
+        const script = `printf '%s\\n%s\\n' '${text}' '${name}'`
+        await guest.start(['/bin/sh', '-c', script])
+        await hasLine(guest, name)
+      }
+    const bytes = (await daemon.get(`${guest.path}/log`)).text
+    t.notMatch(bytes, /\ufffd/)
+    const lines = await logOf(guest)
+    t.ok(lines.filter(({ tag }) => tag === 'P').length >= 9)
+    t.notMatch(textOf(lines), /[^x\né€😀end 0-9]/)
+  })
+
+  test('a log is the bytes of its guest, so no encoding is promised', async (t) => {
+    const guest = await guestOf(t, daemon, { init: shell("printf '\\351t\\351\\n'; echo end; exec sleep 1000") })
+    await hasLine(guest, 'end')
+    for (const query of ['', '?tail=2']) {
+      const { headers } = await daemon.get(`${guest.path}/log${query}`)
+      matches(t, headers, { 'content-type': 'text/plain', 'x-content-type-options': 'nosniff' })
+    }
+  })
+
+  test('half a character at a prompt comes with its other half', async (t) => {
+    const guest = await guestOf(t, daemon, sleeping)
+    // The second half comes when the first part is written down.
+    await guest.start(['/bin/sh', '-c', "printf 'na\\303'; sleep 0.7; printf '\\257f\\n'; exec sleep 1000"])
+    await hasLine(guest, '\u00eff')
+    t.same(
+      (await logOf(guest)).map(({ tag, text }) => [tag, text]),
+      [
+        ['P', 'na'],
+        ['F', '\u00eff']
+      ]
+    )
+  })
+
   test('a silent context is followed from before its first line', async (t) => {
     const guest = await guestOf(t, daemon, sleeping)
     const follower = new Follower(guest)

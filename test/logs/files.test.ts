@@ -1,8 +1,19 @@
 /** What is kept of the logs of dead contexts. */
-import { existsSync, mkdtempSync, readdirSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { exactTime } from '../../daemon/vocabulary/time.js'
 import { LogFiles } from '../../daemon/logs/files.js'
 
 function filesIn(t: Test): { directory: string; logs: LogFiles } {
@@ -59,4 +70,49 @@ void t.test('a directory that another daemon uses, or that cannot be made, is re
   t.throws(() => open(directory, () => false), { code: 'EAGAIN', message: /--log-dir/ })
   t.throws(() => open('/dev/null/logs', () => true), { code: 'ENOTDIR', call: 'mkdir', message: /\/dev\/null/ })
   t.end()
+})
+
+const OWNER = { xid: 100, incarnation: 7n }
+const line = (time: string, text: string) => `${time} stdout F ${text}\n`
+const at = (nanoseconds: number) => `2026-01-01T00:00:00.${String(nanoseconds).padStart(9, '0')}Z`
+
+/** A log as launchers write it. */
+function logIn(directory: string, ...lines: string[]): string {
+  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  writeFileSync(join(directory, '.100'), `${boot} 7`)
+  const path = join(directory, '100.log')
+  writeFileSync(path, lines.join(''))
+  return path
+}
+
+async function read(logs: LogFiles, query: object, isThere = () => true, signal = new AbortController().signal) {
+  const parts: Buffer[] = []
+  for await (const part of logs.read(OWNER, query, { isThere, signal })) parts.push(part)
+  return Buffer.concat(parts).toString()
+}
+
+void t.test('since is a time to the nanosecond, whose own line is in it', async (t) => {
+  const { directory, logs } = filesIn(t)
+  const lines = [1, 500_000_000, 500_000_001, 500_000_002].map((time) => line(at(time), String(time)))
+  logIn(directory, ...lines)
+  const since = (text: string) => read(logs, { since: exactTime(text) })
+  t.equal(await since(at(500_000_001)), lines.slice(2).join(''))
+  t.equal(await since('2026-01-01T00:00:00.5Z'), lines.slice(1).join(''))
+  t.equal(await since('2026-01-01T01:00:00.500000002+01:00'), lines.slice(3).join(''))
+  t.equal(await since('2026-01-01T00:00:00Z'), lines.join(''))
+  t.equal(exactTime('2026-06-30T23:59:60Z'), undefined, 'a leap second is no time of a log')
+})
+
+void t.test('a follower goes on at the end of a log, and looks again when its context is gone', async (t) => {
+  const { directory, logs } = filesIn(t)
+  const path = logIn(directory, line(at(1), 'first'))
+  let looks = 0
+  const text = await read(logs, { follow: true }, () => {
+    looks++
+    if (looks === 3) appendFileSync(path, line(at(2), 'while it is there'))
+    // What its launcher has yet to write when its end is told of.
+    if (looks === 7) appendFileSync(path, line(at(3), 'at its end'))
+    return looks < 5
+  })
+  t.equal(text, [line(at(1), 'first'), line(at(2), 'while it is there'), line(at(3), 'at its end')].join(''))
 })

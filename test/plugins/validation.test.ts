@@ -45,9 +45,14 @@ void t.test('a number in a query may have a fraction, but no exponent and no sig
     t.equal((await daemon.post(`/contexts/7/wait?timeout=${text}`)).status, 400, text)
 })
 
-void t.test('a boolean in a query is true or false', async (t) => {
-  for (const text of ['true', 'false']) t.equal((await daemon.put(`/contexts/7?dry_run=${text}`, {})).status, 200, text)
-  for (const text of ['1', '0', 'yes', 'True', ''])
+void t.test('a boolean in a query is true or false, also as Python and command lines write it', async (t) => {
+  const dryRuns = { true: true, True: true, 1: true, false: false, False: false, 0: false }
+  for (const [text, dryRun] of Object.entries(dryRuns)) {
+    const reply = await daemon.put(`/contexts/7?dry_run=${text}`, {})
+    t.equal(reply.status, 200, text)
+    t.equal((reply.body as { dry_run?: boolean }).dry_run === true, dryRun, text)
+  }
+  for (const text of ['yes', 'TRUE', 'tRue', '2', '-1', '00', ''])
     t.equal((await daemon.put(`/contexts/7?dry_run=${text}`, {})).status, 400, text)
 })
 

@@ -47,7 +47,7 @@ export function behaviourOf(spec: ProcessSpec, root: string | null, guest: Guest
   const name = spec.argv[0] ?? ''
   const directories = name.includes('/') ? [''] : (spec.env.PATH ?? '/usr/bin:/bin').split(':')
   if (!directories.some((directory) => exists(join(root ?? '/', directory, name))))
-    throw new CallError('ENOENT', 'execve', `no file ${name}`)
+    throw new CallError('ENOENT', 'execve', name)
   const program = programs[basename(name)]
   return program ? program(spec.argv, guest) : {}
 }

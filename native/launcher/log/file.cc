@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 #include <cerrno>
 #include <cinttypes>
@@ -40,6 +41,7 @@ class LogFile final : public LogSink {
   bool take_turn();
   bool is_ours();
   bool open_current(size_t more);
+  void number();
   void rotate();
   void remove_all();
   bool append(const char* data, size_t size);
@@ -183,6 +185,17 @@ void LogFile::rotate() {
   unlinkat(LOG_FD, from, 0);  // of one file alone
 }
 
+// Gives a new file the number after that of the one before, so that a reader can tell whether there was another in
+// between. Not where the file system has no such attributes.
+void LogFile::number() {
+  constexpr const char* attribute = "trusted.contextd.number";
+  char text[24] = "";
+  if (fgetxattr(turn_, attribute, text, sizeof text - 1) < 0 && errno != ENODATA) return;
+  int size = snprintf(text, sizeof text, "%llu", strtoull(text, nullptr, 10) + 1);
+  if (fsetxattr(turn_, attribute, text, static_cast<size_t>(size), 0) == 0)
+    fsetxattr(log_, attribute, text, static_cast<size_t>(size), 0);
+}
+
 // Opens the log that is there now, with room for so many bytes.
 bool LogFile::open_current(size_t more) {
   char name[name_size];
@@ -198,6 +211,7 @@ bool LogFile::open_current(size_t more) {
   log_ = openat(LOG_FD, name, O_WRONLY | O_APPEND | O_CREAT | open_flags, 0640);
   if (log_ < 0 || fstat(log_, &info) < 0) return false;
   inode_ = info.st_ino;
+  if (!is_there) number();
   return true;
 }
 

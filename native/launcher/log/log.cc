@@ -19,6 +19,17 @@ alignas(4096) char lines[2][longest_log_line];
 
 LogSink* sink = nullptr;
 
+// Bytes at the end that begin a character of UTF-8 and do not end it.
+size_t unfinished(const char* text, size_t size) {
+  for (size_t back = 1; back <= 3 && back <= size; back++) {
+    unsigned char byte = static_cast<unsigned char>(text[size - back]);
+    if ((byte & 0xc0) == 0x80) continue;
+    size_t length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+    return length > back ? back : 0;
+  }
+  return 0;
+}
+
 struct : LogSink {
   void add(const LogLine&) override {}
   void flush() override {}
@@ -59,6 +70,16 @@ void Log::write_held(int stream, bool is_whole) {
   held_[stream] = 0;
 }
 
+// A part of a line. A character that has not come whole goes with the next one, unless it is all there is.
+void Log::write_part(int stream) {
+  size_t size = held_[stream], rest = unfinished(lines[stream], size);
+  if (rest == size) rest = 0;
+  held_[stream] = size - rest;
+  write_held(stream, false);
+  memmove(lines[stream], lines[stream] + size - rest, rest);
+  held_[stream] = rest;
+}
+
 // Adds the whole lines among what is held, of which `fresh` bytes are new.
 void Log::split(int stream, size_t fresh) {
   char* start = lines[stream];
@@ -74,7 +95,7 @@ void Log::split(int stream, size_t fresh) {
   }
   held_[stream] = static_cast<size_t>(end - start);
   memmove(lines[stream], start, held_[stream]);
-  if (held_[stream] == longest_log_line) write_held(stream, false);
+  if (held_[stream] == longest_log_line) write_part(stream);
 }
 
 // False when there is nothing to read now.
@@ -123,7 +144,8 @@ int Log::poll(pollfd* fds, nfds_t count, int timeout_ms) {
     n--;
   }
   if (holds_some() && now_ms() >= overdue_) {
-    for (int stream = 0; stream < 2; stream++) write_held(stream, false);
+    for (int stream = 0; stream < 2; stream++) write_part(stream);
+    overdue_ = now_ms() + patience_ms;
     came = true;
   }
   if (!holds_some()) overdue_ = 0;

@@ -31,6 +31,7 @@ class Log {
   bool read_some(int stream);
   void split(int stream, size_t fresh);
   void write_held(int stream, bool is_whole);
+  void write_part(int stream);
   void rest();
   bool holds_some() const { return held_[0] > 0 || held_[1] > 0; }
 

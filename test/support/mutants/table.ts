@@ -1,4 +1,5 @@
 /** Small bugs, each of which some test has to notice. A text stands once below `where`; moving code does not matter. */
+import { clients } from './clients.js'
 
 export interface Mutant {
   /** What goes wrong, in a few words. */
@@ -419,22 +420,23 @@ const http: Mutant[] = [
   {
     name: 'If-Match takes any tag',
     where: 'daemon/plugins/preconditions.ts',
-    find: 'done(matches ? undefined :',
-    replace: 'done(expected !== "" ? undefined :',
+    find: 'if (!matches(match, etag)) return changed(xid, etag)',
+    replace: "if (!matches(match, etag) && etag === '') return changed(xid, etag)",
     tests: ['plugins/preconditions', 'conformance/memory']
   },
   {
     name: 'exponents are taken',
-    where: 'daemon/plugins/validation.ts',
-    find: '      refuseExponents(text)\n',
-    replace: '',
+    where: 'daemon/plugins/text.ts',
+    find: '  refuseExponents(text)\n  if',
+    replace: "  if (text === '') refuseExponents(text)\n  if",
     tests: ['plugins/validation', 'conformance/memory', 'e2e/bad-input']
   },
   {
     name: 'a floods of 429 is written line by line',
     where: 'daemon/plugins/audit.ts',
-    find: 'else if (problem?.status === 429 && isWrite(request)) denials.note(recordOf(request, reply))\n',
-    replace: '',
+    find: "(isWrite(request) && problem?.type !== 'audit')) denials.note(recordOf(request, reply))",
+    replace:
+      '(isWrite(request) && problem?.status !== 429)) denials.note(recordOf(request, reply))\n    else if (isWrite(request)) log.append(recordOf(request, reply))',
     tests: ['e2e/admission']
   },
   {
@@ -495,4 +497,4 @@ const http: Mutant[] = [
   }
 ]
 
-export const mutants: readonly Mutant[] = [...launcher, ...native, ...namespaces, ...vserver, ...http]
+export const mutants: readonly Mutant[] = [...launcher, ...native, ...namespaces, ...vserver, ...http, ...clients]
