@@ -401,6 +401,7 @@ void t.test(
     t.same(await run(), [
       '0 vx_info(102, {xid=102, initpid=0}) = 0',
       '0 get_cflags(102, {flagword=0x0000004700000000, mask=0xffffffffffffffff}) = 0',
+      '0 virt_stat(102, {...}) = 0',
       '0 enter_space(102, {mask=0x000000000c020200}) = 0',
       '0 get_bcaps(102, {bcaps=0x00000000b44c04ff, bmask=0xffffffffffffffff}) = 0',
       '0 ctx_migrate(102, {flagword=0x0000000000000000}) = 0',
@@ -409,6 +410,7 @@ void t.test(
     t.same(await run(), [
       '0 vx_info(102, {xid=102, initpid=0}) = 0',
       '0 get_cflags(102, {flagword=0x0000004600000000, mask=0xfffffffeffffffff}) = 0',
+      '0 virt_stat(102, {...}) = 0',
       '0 enter_space(102, {mask=0x000000000c020200}) = 0',
       '0 get_bcaps(102, {bcaps=0x00000000b44c04ff, bmask=0xffffffffffffffff}) = 0',
       '0 ctx_migrate(102, {flagword=0x0000000000000000}) = 0'
