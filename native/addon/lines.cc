@@ -153,11 +153,13 @@ void close_line_(Info info) {
 }
 
 void pause_line_(Info info) {
-  if (lines) check(info, lines->pause(int_arg(info, 0)));
+  int fd = int_arg(info, 0);
+  if (lines) check(info, lines->pause(fd));
 }
 
 void resume_line_(Info info) {
-  if (lines) check(info, lines->resume(int_arg(info, 0)));
+  int fd = int_arg(info, 0);
+  if (lines) check(info, lines->resume(fd));
 }
 
 }  // namespace

@@ -142,7 +142,7 @@ const operations: Record<string, Operation> = {
       await until('it is there or gone', isOver)
       if (await isWholeOrGone(t, daemon)) await end(t, daemon)
       const report = await send(daemon, 'POST', `${path}/wait`)
-      t.match(report, { status: 200, body: { term_signal: 'SIGKILL' } }, 'how it ended is known')
+      t.match(report, { status: 200, body: { term_signal: 'SIGTERM' } }, 'how it ended is known')
       await isMadeAgain(t, daemon)
     }
   }
