@@ -1,7 +1,18 @@
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config(
-  { ignores: ['build/', 'dist/', 'node_modules/', 'run/', '.tap/', 'eslint.config.js', '.dependency-cruiser.js'] },
+  {
+    ignores: [
+      'build/',
+      'dist/',
+      'node_modules/',
+      'run/',
+      '.tap/',
+      'eslint.config.js',
+      '.dependency-cruiser.js',
+      'test/client/'
+    ]
+  },
   ...tseslint.configs.strictTypeChecked,
   ...tseslint.configs.stylisticTypeChecked,
   {
