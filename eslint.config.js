@@ -10,7 +10,7 @@ export default tseslint.config(
       '.tap/',
       'eslint.config.js',
       '.dependency-cruiser.js',
-      'test/client/'
+      'test/client/client.ts'
     ]
   },
   ...tseslint.configs.strictTypeChecked,

@@ -197,31 +197,25 @@ void t.test('what is declared is described, and no more: tags, headers, statuses
 
 const isUnsupported = ({ status, body }: Reply) => status === 422 && (body as { type: string }).type === 'unsupported'
 
-for (const driver of ['memory', 'namespaces'] as const) {
-  const options = driver === 'namespaces' ? needsRoot() : { skip: false }
-  void t.test(`every body has examples, and all of them work, with the ${driver} driver`, options, async (t) => {
-    const daemon = await TestDaemon.start(driver)
-    t.teardown(() => daemon.cleanUp())
-    const { paths, components } = await printed()
-    let sent = 0
-    for (const [path, operations] of Object.entries(paths))
-      for (const [method, { requestBody }] of Object.entries(operations)) {
-        if (!requestBody) continue
-        const name = requestBody.content['application/json']?.schema.$ref.split('/').pop() ?? ''
-        const examples = components.schemas[name]?.examples ?? []
-        t.ok(examples.length > 0, `${name} has an example`)
-        for (const example of examples) {
-          // Each meets a context in which an init runs.
-          const guest = await guestOf(t, daemon, { flags: ['PERSISTENT'], init: { argv: ['/bin/sleep', '1000'] } })
-          const url = path.replace('{xid}', String(guest.xid)).replace('{field}', 'nodename')
-          const send = (query = '') => daemon.request(method.toUpperCase(), url + query, example)
-          let reply = await send()
-          // Such as every ccap in namespaces, and limits where the host has no controller for them.
-          if (driver === 'namespaces' && isUnsupported(reply)) reply = await send('?unsupported=record')
-          t.ok(reply.status < 300, `${method} ${path} ${JSON.stringify(example)}: ${reply.status} ${reply.text}`)
-          sent++
-        }
+void t.test('the examples of bodies work in namespaces too, but for what the host lacks', needsRoot(), async (t) => {
+  const daemon = await TestDaemon.start('namespaces')
+  t.teardown(() => daemon.cleanUp())
+  const { paths, components } = await printed()
+  let sent = 0
+  for (const [path, operations] of Object.entries(paths))
+    for (const [method, { requestBody }] of Object.entries(operations)) {
+      const name = requestBody?.content['application/json']?.schema.$ref.split('/').pop() ?? ''
+      for (const example of components.schemas[name]?.examples ?? []) {
+        // Each meets a context in which an init runs.
+        const guest = await guestOf(t, daemon, { flags: ['PERSISTENT'], init: { argv: ['/bin/sleep', '1000'] } })
+        const url = path.replace('{xid}', String(guest.xid)).replace('{field}', 'nodename')
+        const send = (query = '') => daemon.request(method.toUpperCase(), url + query, example)
+        let reply = await send()
+        // Such as every ccap, and limits where there is no controller for them.
+        if (isUnsupported(reply)) reply = await send('?unsupported=record')
+        t.ok(reply.status < 300, `${method} ${path} ${JSON.stringify(example)}: ${reply.status} ${reply.text}`)
+        sent++
       }
-    t.ok(sent >= 20, `${sent} examples`)
-  })
-}
+    }
+  t.ok(sent >= 16, `${sent} examples`)
+})

@@ -10,6 +10,8 @@ import { xidInPath } from './problems.js'
 export interface Tags {
   /** The context's current tag. @throws CallError ESRCH */
   etagOf: (xid: number) => string
+  /** The same after a write below the context; undefined where it would take a look at all of the context. */
+  tagAfter: (xid: number) => string | undefined
   exists: (xid: number) => boolean
   idempotency: Idempotency
 }
@@ -21,7 +23,7 @@ const tagsOf = (header: string) => header.split(',').map((tag) => tag.trim())
 const matches = (header: string, etag: string) => header.trim() === '*' || tagsOf(header).includes(etag)
 const matchesWeakly = (header: string, etag: string) => matches(header.replaceAll('W/', ''), etag)
 
-export function addPreconditions(app: FastifyInstance, { etagOf, exists, idempotency }: Tags): void {
+export function addPreconditions(app: FastifyInstance, { etagOf, tagAfter, exists, idempotency }: Tags): void {
   app.addHook('preHandler', (request, reply, done) => {
     const { 'if-match': match, 'if-none-match': noneMatch, 'idempotency-key': key } = request.headers
     const xid = xidInPath(request)
@@ -53,7 +55,7 @@ export function addPreconditions(app: FastifyInstance, { etagOf, exists, idempot
     const xid = xidInPath(request)
     const isDone = reply.statusCode < 300 && !reply.hasHeader('etag')
     if (xid !== undefined && isDone && !isRead(request) && isTagged(request) && request.access.may('read', xid)) {
-      const etag = whileThere(() => etagOf(xid))
+      const etag = whileThere(() => tagAfter(xid))
       if (etag !== undefined) void reply.header('etag', etag)
     }
     done(null, payload)

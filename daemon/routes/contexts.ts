@@ -49,7 +49,13 @@ export function contextRoutes(app: App, { contexts, driver, idempotency, stoppin
     app.compileAhead(ListQuery)
     await renderings.renderAhead()
   })
-  addPreconditions(app, { etagOf: (xid) => renderings.get(xid).etag, exists: (xid) => driver.exists(xid), idempotency })
+  addPreconditions(app, {
+    etagOf: (xid) => renderings.get(xid).etag,
+    // Where others may change a context nothing of it is kept: a tag would cost a dozen calls after every write.
+    tagAfter: (xid) => (driver.revision(xid) === undefined ? undefined : renderings.get(xid).etag),
+    exists: (xid) => driver.exists(xid),
+    idempotency
+  })
 
   app.post('/contexts', {
     config: { action: 'create' },

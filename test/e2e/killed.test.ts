@@ -64,7 +64,7 @@ async function end(t: Test, daemon: TestDaemon): Promise<void> {
   const waiter = send(daemon, 'POST', `${path}/wait`)
   await new Guest(daemon, xid).hasWaiters(1)
   t.equal((await destroy(daemon)).status, 204)
-  t.match(await waiter, { status: 200, body: { term_signal: 'SIGKILL' } })
+  t.match(await waiter, { status: 200, body: { term_signal: 'SIGTERM' } })
 }
 
 async function isMadeAgain(t: Test, daemon: TestDaemon): Promise<void> {

@@ -157,6 +157,8 @@ for (const driver of drivers) {
     }
   )
 
+  // A kernel before 4.11 tells no birth time of files: there a number that is given again is taken for the same file.
+  if (driver === 'vserver') continue
   void t.test(
     `${driver}: a log that another program renames to any name is no gap, and nothing comes again`,
     needsRoot(),

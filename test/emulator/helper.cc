@@ -82,16 +82,6 @@ void kill_all(Context* context) {
   }
 }
 
-void finish_reboot(Job* job, bool succeeded) {
-  Context& context = *job->context;
-  if (!succeeded) return answer(job->call->notif, -EPERM);
-  context.reboot_cmd = static_cast<int>(job->command);
-  // The caller is killed inside its call, and never returns from it.
-  const Action* action = find_action(job->command);
-  if (action && action->kills && context.flags & abi::REBOOT_KILL) kill_all(&context);
-  answer(job->call->notif, 0);
-}
-
 void finish_startup(Job* job, bool succeeded) {
   Call& call = *job->call;
   long result = -ENOEXEC;
@@ -138,7 +128,6 @@ long trap_reboot(Call* call) {
   ContextPtr context = call->context;
   if (!(capabilities_of(*call) >> abi::SYS_BOOT & 1)) return -EPERM;
   if (!is_magic(call->args[0], call->args[1])) return -EINVAL;
-  if (context->helping) return -EAGAIN;
   auto command = static_cast<unsigned>(call->args[2]);
   const Action* action = find_action(command);
   if (!action) {
@@ -150,10 +139,12 @@ long trap_reboot(Call* call) {
   pid_t pid = start_helper(action->name, context->xid,
                            {word("VS_UID=%u", status.uid), word("VS_PID=%u", static_cast<unsigned>(call->tid)),
                             word("VS_CMD=%08x", command)});
-  if (pid < 0) return pid == -ENOENT ? -ENOENT : -EPERM;
-  context->helping = true;
-  jobs.push_back({pid, context, std::make_unique<Call>(std::move(*call)), command});
-  return answered;
+  if (pid < 0) return -EPERM;
+  // The kernel neither waits for it nor asks how it has ended.
+  jobs.push_back({pid, context, nullptr, command});
+  context->reboot_cmd = static_cast<int>(command);
+  if (action->kills && context->flags & abi::REBOOT_KILL) kill_all(context.get());
+  return 0;
 }
 
 void reap_helpers() {
@@ -165,10 +156,7 @@ void reap_helpers() {
     }
     Job job = std::move(*at);
     at = jobs.erase(at);
-    job.context->helping = false;
-    if (job.command == startup)
-      finish_startup(&job, status == 0);
-    else if (job.call)
-      finish_reboot(&job, status == 0);
+    if (job.command == startup || job.command == shutdown) job.context->helping = false;
+    if (job.command == startup) finish_startup(&job, status == 0);
   }
 }

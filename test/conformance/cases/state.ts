@@ -135,6 +135,13 @@ export const state: Cases = (test, api) => {
     t.notOk((await api.word(guest, 'flags')).names.includes('STATE_ADMIN'))
   })
 
+  test('without STATE_ADMIN an init that is alone gets the signal that was asked for', async (t) => {
+    const guest = await unadministrable(t)
+    const [report] = await api.waiters(guest, 1)
+    t.equal((await guest.kill('SIGUSR1', 1)).status, 204)
+    t.match((await report)?.body, { term_signal: 'SIGUSR1' })
+  })
+
   test('without STATE_ADMIN an init that is not alone gets SIGINT, whatever was asked', async (t) => {
     const guest = await api.running(t)
     await guest.start(['sleep', '5'])
