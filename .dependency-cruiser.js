@@ -21,9 +21,9 @@ const layers = [
   ['drivers: each kind', '^daemon/drivers/(memory|namespaces|vserver)/'],
   ['drivers: launcher', '^daemon/drivers/launcher/'],
   ['drivers', '^daemon/drivers/(?!select)[^/]+[.]ts$'],
+  ['refusals', '^daemon/(refusal|usage-error|package)[.]ts$'],
   ['schemas', '^daemon/schemas/'],
-  ['vocabulary', '^daemon/vocabulary/'],
-  ['refusals', '^daemon/(refusal|usage-error|package)[.]ts$']
+  ['vocabulary', '^daemon/vocabulary/']
 ]
 
 const up = layers.flatMap(([name, path], index) =>

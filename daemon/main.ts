@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8'
 import { readConfig, serveHelp } from './config.js'
-import { CallError, reasonOf } from './drivers/errors.js'
+import { reasonOf } from './drivers/errors.js'
 import { version } from './package.js'
 import { UsageError } from './usage-error.js'
 
@@ -68,7 +68,8 @@ try {
 } catch (error) {
   const usage = error instanceof UsageError
   process.stderr.write(`contextd: ${reasonOf(error)}\n`)
-  if (error instanceof CallError && ['EACCES', 'EPERM'].includes(error.code) && process.getuid?.() !== 0)
+  const { code = '' } = error as NodeJS.ErrnoException
+  if (['EACCES', 'EPERM'].includes(code) && process.getuid?.() !== 0)
     process.stderr.write("contextd serve needs root; 'npm start' in a checkout does without.\n")
   if (usage) process.stderr.write("Try 'contextd --help' or 'contextd serve --help'.\n")
   process.exit(usage ? EXIT_USAGE : EXIT_FAILED)

@@ -1,14 +1,16 @@
+import type { ProblemName } from './vocabulary/problems.js'
+
 /** A request that is understood and refused before any call is made. */
 export class Refusal extends Error {
   override readonly name = 'Refusal'
 
   /**
    * @param status HTTP status
-   * @param type slug of the problem, explained in SPECIFICATION.md
+   * @param type kind of the problem
    */
   constructor(
     readonly status: number,
-    readonly type: string,
+    readonly type: ProblemName,
     message: string,
     readonly xid?: number
   ) {

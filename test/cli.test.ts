@@ -1,14 +1,15 @@
 /** The command: help, usage errors, settings and where they come from. */
 import { execFile, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { version } from '../daemon/package.js'
-import { contextd, curl, end, serving } from './support/command.js'
+import { asUser, contextd, curl, end, run, serving } from './support/command.js'
 import { mainPath } from './support/daemon.js'
 import { matches } from './support/matches.js'
 import { until } from './support/poll.js'
+import { needsRoot } from './support/proc.js'
 
 function folder(t: Test): string {
   const path = mkdtempSync(join(tmpdir(), 'contextd-test-'))
@@ -91,6 +92,46 @@ void t.test('a start that fails exits with 1 and says why', async (t) => {
   t.equal(outside.code, 1)
   t.match(outside.stderr, process.getuid?.() === 0 ? /is not inside a cgroup2 mount/ : /root/)
   t.notOk(existsSync(join(directory, 'x.sock')))
+})
+
+void t.test('why it failed comes first, its errno and call last', async (t) => {
+  const directory = folder(t)
+  const at = (name: string) => join(directory, name)
+  writeFileSync(at('file'), '')
+  const start = (args: string[]) => contextd(['serve', ...args], { env: bare() })
+  const memory = ['--driver', 'memory']
+  const cases = [
+    [
+      ['--driver', 'vserver', '--socket', at('x.sock'), '--audit-log', at('audit.log'), '--log-dir', at('log')],
+      /^contextd: Linux \S+ is no Linux-VServer kernel.* \(vserver: ENOSYS\)\n$/
+    ],
+    [
+      [...memory, '--socket', at('x.sock'), '--audit-log', at('file/audit.log')],
+      /^contextd: \S+\/file\S*: .+ \(\w+: (ENOTDIR|EEXIST)\)\n$/
+    ],
+    [
+      [...memory, '--socket', at('file/x.sock'), '--audit-log', at('audit.log')],
+      /^contextd: \S+\/file\S*: .+ \(\w+: (ENOTDIR|EEXIST)\)\n$/
+    ],
+    [
+      [...memory, '--socket', `${at('x.sock')},group=no-such-group`, '--audit-log', at('audit.log')],
+      /^contextd: socket \S+: there is no group "no-such-group"\n$/
+    ]
+  ] as const
+  for (const [args, message] of cases) {
+    const { code, stdout, stderr } = await start([...args])
+    t.same([code, stdout], [1, ''])
+    t.match(stderr, message)
+  }
+})
+
+void t.test('who is not root is told that it takes root, and what does not', needsRoot(), async (t) => {
+  const directory = folder(t)
+  chmodSync(directory, 0o755)
+  const [file, ...args] = [...asUser(65534), process.execPath, mainPath, 'serve', '--driver', 'memory']
+  const { code, stderr } = await run(file, [...args, '--socket', join(directory, 'x.sock')], { env: bare() })
+  t.equal(code, 1)
+  t.match(stderr, /^contextd: \S+: permission denied \(open: EACCES\)\ncontextd serve needs root; 'npm start' .*\n$/)
 })
 
 /** Serves until the socket is there, then ends. */

@@ -9,20 +9,31 @@ import { addPolicy } from '../daemon/plugins/policy.js'
 import { Policy } from '../daemon/policy/policy.js'
 import { actions } from '../daemon/schemas/policy.js'
 import { contextd, run } from './support/command.js'
-import { TestDaemon } from './support/daemon.js'
+import { TestDaemon, type Reply } from './support/daemon.js'
 import { expect, guestOf } from './support/guest.js'
 import { needsRoot } from './support/proc.js'
 
 const project = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
 const documentPath = project('openapi/openapi.json')
 
+interface Media {
+  schema: { $ref: string }
+}
 interface Operation {
+  parameters?: { in: string; name: string }[]
+  requestBody?: { content: Record<string, Media> }
+  tags?: string[]
   'x-contextd-action'?: string
   operationId?: string
-  responses: Record<string, { content?: Record<string, { schema: object }> }>
+  responses: Record<
+    string,
+    { description: string; headers?: Record<string, object>; content?: Record<string, { schema: object }> }
+  >
 }
 interface Document {
   openapi: string
+  tags: { name: string }[]
+  components: { schemas: Record<string, { examples?: object[] }> }
   paths: Record<string, Record<string, Operation>>
 }
 
@@ -139,6 +150,7 @@ for (const driver of ['memory', 'namespaces'] as const) {
           .replace('{pid}', String(path.startsWith('/contexts') ? initpid : process.pid))
         const reply = await daemon.get(url)
         t.equal(reply.status, 200, url)
+        if (reply.body !== undefined) t.ok(reply.text.endsWith('\n'), `${url} ends with a newline`)
         check(path, reply.status, String(reply.headers['content-type']).split(';')[0] ?? '', reply.body ?? reply.text)
         checked++
       }
@@ -152,8 +164,58 @@ for (const driver of ['memory', 'namespaces'] as const) {
     ] as const) {
       const reply = await daemon.get(url)
       t.match(reply.headers['content-type'], /^application\/problem\+json/)
+      t.ok(reply.text.endsWith('}\n'), 'a problem too')
       const validate = ajv.compile({ $ref: 'document#/components/schemas/Problem' })
       t.ok(validate(reply.body), `${path} ${ajv.errorsText(validate.errors)}`)
     }
   })
 }
+
+void t.test('what is declared is described, and no more: tags, headers, statuses', async (t) => {
+  const { paths, tags } = await printed()
+  const all = Object.values(paths).flatMap((path) => Object.values(path))
+  t.same([...new Set(all.flatMap((operation) => operation.tags ?? []))].sort(), tags.map(({ name }) => name).sort())
+  for (const { operationId, responses } of all)
+    for (const [status, { description }] of Object.entries(responses))
+      t.notMatch(description, /^(Default Response)?$/, `${operationId} ${status}`)
+  const headersOf = (name: string) => {
+    const { parameters = [], responses } = all.find(({ operationId }) => operationId === name) ?? { responses: {} }
+    return [
+      parameters.filter((parameter) => parameter.in === 'header').map((parameter) => parameter.name),
+      Object.entries(responses).map(([status, { headers = {} }]) => [status, ...Object.keys(headers)].join(' '))
+    ]
+  }
+  const problems = ['4XX Link Retry-After', '5XX Link Retry-After']
+  t.same(headersOf('vx_create'), [['idempotency-key'], ['200', '201 ETag Location', ...problems]])
+  t.same(headersOf('get_context'), [['if-none-match'], ['200 ETag', '304', ...problems]])
+  t.same(headersOf('apply_context'), [
+    ['if-match', 'if-none-match'],
+    ['200 ETag', '201 ETag Location', ...problems]
+  ])
+  t.same(headersOf('follow_events'), [['last-event-id'], ['200', ...problems]])
+})
+
+const isUnsupported = ({ status, body }: Reply) => status === 422 && (body as { type: string }).type === 'unsupported'
+
+void t.test('the examples of bodies work in namespaces too, but for what the host lacks', needsRoot(), async (t) => {
+  const daemon = await TestDaemon.start('namespaces')
+  t.teardown(() => daemon.cleanUp())
+  const { paths, components } = await printed()
+  let sent = 0
+  for (const [path, operations] of Object.entries(paths))
+    for (const [method, { requestBody }] of Object.entries(operations)) {
+      const name = requestBody?.content['application/json']?.schema.$ref.split('/').pop() ?? ''
+      for (const example of components.schemas[name]?.examples ?? []) {
+        // Each meets a context in which an init runs.
+        const guest = await guestOf(t, daemon, { flags: ['PERSISTENT'], init: { argv: ['/bin/sleep', '1000'] } })
+        const url = path.replace('{xid}', String(guest.xid)).replace('{field}', 'nodename')
+        const send = (query = '') => daemon.request(method.toUpperCase(), url + query, example)
+        let reply = await send()
+        // Such as every ccap, and limits where there is no controller for them.
+        if (isUnsupported(reply)) reply = await send('?unsupported=record')
+        t.ok(reply.status < 300, `${method} ${path} ${JSON.stringify(example)}: ${reply.status} ${reply.text}`)
+        sent++
+      }
+    }
+  t.ok(sent >= 16, `${sent} examples`)
+})

@@ -74,7 +74,7 @@ export class Slots {
     this.#byUid.set(uid, own + 1)
   }
 
-  #refusal(status: number, type: string, detail: string): Refusal {
+  #refusal(status: 429 | 503, type: 'share' | 'busy', detail: string): Refusal {
     this.refused++
     return new Refusal(status, type, `${detail}; try again later`)
   }

@@ -25,7 +25,12 @@ const meanings = new Map([...getSystemErrorMap().values()].map(([code, meaning])
 
 /** Why something failed, for people: what it is about first, the call and its errno last. */
 export function reasonOf(error: unknown): string {
-  if (!(error instanceof CallError)) return error instanceof Error ? error.message : String(error)
+  if (!(error instanceof CallError)) {
+    const { code, syscall, path } = error as NodeJS.ErrnoException
+    if (code !== undefined && syscall !== undefined && path !== undefined)
+      return reasonOf(new CallError(code, syscall, path))
+    return error instanceof Error ? error.message : String(error)
+  }
   const { code, call, detail } = error
   const isBarePath = /^\/\S*$/.test(detail)
   const meaning = meanings.get(code) ?? 'failed'

@@ -51,6 +51,7 @@ export function addDocs(app: FastifyInstance): void {
 async function makePages(app: FastifyInstance): Promise<FastifyInstance> {
   const { default: swaggerUi } = await import('@fastify/swagger-ui')
   const pages = Fastify()
+  pages.setReplySerializer((payload) => `${JSON.stringify(payload)}\n`)
   await pages.register(swagger)
   await pages.register(swaggerUi, {
     routePrefix: '/docs',

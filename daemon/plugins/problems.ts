@@ -7,7 +7,7 @@ import { Refusal } from '../refusal.js'
 import { CallError } from '../drivers/errors.js'
 import { XID_MAX, XID_MIN } from '../drivers/rules.js'
 import type { Problem } from '../schemas/problem.js'
-import { errnos, problemPage } from '../vocabulary/problems.js'
+import { errnos, problemPage, type ProblemName } from '../vocabulary/problems.js'
 import { sentenceOf } from './sentence.js'
 import { VocabularyError } from '../vocabulary/word.js'
 
@@ -26,12 +26,12 @@ const RETRY_AFTER_S = 1
 const TOO_LARGE = 'FST_ERR_CTP_BODY_TOO_LARGE'
 
 function fromFastify(error: FastifyError): Problem {
-  const known: Record<string, [number, string, string]> = {
+  const known: Record<string, [number, ProblemName, string]> = {
     FST_ERR_CTP_INVALID_MEDIA_TYPE: [415, 'media-type', 'send a body as content-type: application/json'],
     [TOO_LARGE]: [413, 'too-large', 'the body is too long (--body-limit)'],
     FST_ERR_VALIDATION: [400, 'validation', error.message]
   }
-  const [status, type, detail] = known[error.code] ?? [error.statusCode ?? 500, 'http', error.message]
+  const [status, type, detail] = known[error.code] ?? [error.statusCode ?? 500, 'http' as const, error.message]
   return status < 500
     ? { type, title: STATUS_CODES[status] ?? type, status, detail }
     : { type: 'internal', title: 'Internal Server Error', status: 500, detail: 'the daemon failed; its log says more' }
@@ -67,7 +67,7 @@ function fromSystem({ code, syscall, path }: NodeJS.ErrnoException): Problem | u
 }
 
 /** Where the problem is explained (RFC 8288): `type` itself is a slug that clients compare. */
-const helpLink = ({ type }: Problem) => `<${problemPage}#${type}>; rel="help"`
+export const helpLink = ({ type }: Problem) => `<${problemPage}#${type}>; rel="help"`
 
 const isForLater = ({ status }: Problem) => status === 503 || status === 429
 

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { Refusal } from '../refusal.js'
-import { problemOf } from './problems.js'
+import { helpLink, problemOf } from './problems.js'
 
 /** So many times the longest body. Who sends more does not read answers. */
 const TIMES = 16
@@ -66,12 +66,14 @@ export function addUnread(app: FastifyInstance, unread: UnreadBodies): void {
   // What node:http answers by itself passes no hook, and would leave the body to it.
   app.server.on('checkExpectation', ({ headers }: IncomingMessage, response: ServerResponse) => {
     const detail = `the daemon cannot do what Expect asks for (${headers.expect ?? ''}); leave it out, or send 100-continue`
-    const body = JSON.stringify(problemOf(new Refusal(417, 'http', detail)))
+    const problem = problemOf(new Refusal(417, 'http', detail))
+    const body = `${JSON.stringify(problem)}\n`
     const length = Buffer.byteLength(body)
     response.writeHead(417, {
       connection: 'close',
       'content-type': 'application/problem+json',
-      'content-length': length
+      'content-length': length,
+      link: helpLink(problem)
     })
     response.end(body)
   })

@@ -20,6 +20,11 @@ export const problemKinds = {
     meaning: 'The caller runs inside a context.',
     remedy: 'Ask from the host: guests are never served, whoever they are.'
   },
+  origin: {
+    statuses: [403],
+    meaning: 'A page of another site asks (Origin, Sec-Fetch-Site).',
+    remedy: 'Ask from a page of this daemon, or by a program that is no browser.'
+  },
   forbidden: {
     statuses: [403],
     meaning: 'The caller lacks the action that the detail names.',
@@ -71,6 +76,11 @@ export const problemKinds = {
     meaning: 'The body is of another type than the route takes.',
     remedy: 'Send it as content-type: application/json.'
   },
+  host: {
+    statuses: [421],
+    meaning: 'The Host of the request is not this daemon’s.',
+    remedy: 'Ask it as localhost, or start it with --allowed-host NAME.'
+  },
   unsupported: {
     statuses: [422],
     meaning: 'This driver or this host does not enforce the name.',
@@ -102,7 +112,7 @@ export const problemKinds = {
     remedy: 'Ask again after Retry-After; --rate-limit is the daemon’s.'
   },
   http: {
-    statuses: [400, 408, 431],
+    statuses: [400, 408, 417, 431],
     meaning: 'What came is not a valid HTTP request; the detail says why.',
     remedy: 'Correct the client; 408 means that the request did not come in time.'
   },

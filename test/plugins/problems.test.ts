@@ -1,7 +1,10 @@
 /** What a problem says is a sentence: what was tried, why it failed, what to do. */
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { CallError } from '../../daemon/drivers/errors.js'
 import { problemOf } from '../../daemon/plugins/problems.js'
+import { errnos, problemKinds } from '../../daemon/vocabulary/problems.js'
 import { TestDaemon } from '../support/daemon.js'
 import { answerTo } from '../support/raw-http.js'
 
@@ -38,4 +41,48 @@ void t.test('every refusal of a daemon is a sentence', async (t) => {
     t.ok(status >= 400 && detail.split(/\s+/).length >= 4, detail)
     t.notMatch(detail, /^\/\S*$/)
   }
+})
+
+/** First two cells of each row of the table in SPECIFICATION.md that has this head. */
+function tableOf(head: RegExp): [names: string[], statuses: number[]][] {
+  const text = readFileSync(fileURLToPath(new URL('../../../SPECIFICATION.md', import.meta.url)), 'utf8')
+  const lines = text.split('\n')
+  const rows = lines.slice(lines.findIndex((line) => head.test(line)) + 2)
+  return rows.slice(0, rows.indexOf('')).map((row) => {
+    const [, names = '', statuses = ''] = row.split('|')
+    return [names.trim().split(', '), statuses.match(/\d+/g)?.map(Number) ?? []]
+  })
+}
+const each = (rows: (readonly [readonly string[], readonly number[]])[]) =>
+  rows.flatMap(([names, statuses]) => names.map((name) => `${name} ${statuses.join(' ')}`)).sort()
+
+void t.test('SPECIFICATION.md names the same kinds of problems and errnos, with their statuses', (t) => {
+  const kinds = Object.entries(problemKinds).map(([name, { statuses }]) => [[name], statuses] as const)
+  t.same(each(tableOf(/^\| type +\| status +\| meaning/)), each(kinds))
+  t.same(each(tableOf(/^\| errno +\| status/)), each(errnos.map(({ codes, status }) => [codes, [status]])))
+  t.end()
+})
+
+void t.test('the Link of a problem leads to the place of /docs that explains it', async (t) => {
+  const daemon = await TestDaemon.start('memory')
+  t.teardown(() => daemon.cleanUp())
+  const problems = [
+    await daemon.get('/contexts/7'),
+    await daemon.get('/nothing'),
+    await daemon.get('/', { headers: { host: 'example.org' } }),
+    await daemon.get('/', { headers: { expect: 'something' } })
+  ]
+  t.same(
+    problems.map(({ body }) => (body as { type: string }).type),
+    ['esrch', 'not-found', 'host', 'http']
+  )
+  const page = await daemon.get('/docs/problems')
+  t.match(page, { status: 200, headers: { 'content-type': 'text/html; charset=utf-8' } })
+  for (const { body, headers } of problems) {
+    const { type } = body as { type: string }
+    t.equal(headers.link, `</docs/problems#${type}>; rel="help"`)
+    t.match(page.text, `<tr id="${type}">`)
+  }
+  for (const type of [...Object.keys(problemKinds), ...errnos.flatMap(({ codes }) => codes)])
+    t.match(page.text, `<tr id="${type.toLowerCase()}">`)
 })
