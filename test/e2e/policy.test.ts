@@ -475,16 +475,24 @@ void t.test('a policy is reloaded by SIGHUP while requests go on, on open connec
 void t.test('a DELETE that had to wait for another change asks again whose the context is', needsRoot(), async (t) => {
   const mayMakeAndEnd = { users: [1500], actions: ['create', 'read', 'destroy'], contexts: ['own'] }
   const daemon = await started(t, { policy: policy(mayMakeAndEnd) }, 'namespaces')
-  // Ends by itself, a second after it is asked to.
-  const argv = ['/bin/sh', '-c', 'trap "sleep 1; exit 0" TERM; echo; while :; do sleep 0.01; done']
+  // Is asked to end, and does so when it is let.
+  const ends = 'trap "while [ ! -e /tmp/go ]; do sleep 0.01; done; exit 0" TERM; echo; while :; do sleep 0.01; done'
+  const argv = ['/bin/sh', '-c', ends]
   t.equal((await curl(daemon.socket, 'POST', '/contexts', { xid: 700, init: { argv } }, asUser(1500))).status, 201)
   await until('it traps the signal', async () => (await daemon.get('/contexts/700/log')).text !== '')
+  const { initpid } = await new Guest(daemon, 700).context()
   const first = daemon.delete('/contexts/700?grace=300')
   await until('it is stopping', async () => (await new Guest(daemon, 700).context()).state === 'stopping')
   const made = daemon.put('/contexts/700', { name: "root's" })
-  // In this order: the daemon has read the PUT when it answers what was sent after it.
-  for (let round = 0; round < 5; round++) await daemon.get('/health')
+  const underWay = (count: number) =>
+    until(`${count} requests are under way`, async () => {
+      const { text } = await daemon.get('/metrics') // which is one more
+      return text.includes(`contextd_slots_used{kind="requests"} ${count + 1}\n`)
+    })
+  await underWay(2)
   const late = curl(daemon.socket, 'DELETE', '/contexts/700?grace=0', undefined, asUser(1500))
+  await underWay(3)
+  writeFileSync(`/proc/${initpid}/root/tmp/go`, '')
   t.equal((await first).status, 204)
   t.equal((await made).status, 201)
   t.match(await late, { status: 404, body: { errno: 'ESRCH' } })
