@@ -165,6 +165,8 @@ void t.test(
     t.ok(isAlive(initpid))
     t.match(await guest.kill(0, process.pid), { status: 404, body: { errno: 'ESRCH' } })
     t.match(await guest.kill('SIGKILL', daemon.pid), { status: 404, body: { errno: 'ESRCH' } })
+    // Until it is reaped it takes signals.
+    await until('it is reaped', async () => (await guest.kill('SIGKILL', second)).status !== 204)
     t.match(await guest.kill('SIGKILL', second), { status: 404, body: { errno: 'ESRCH' } }, 'one that has ended')
   }
 )

@@ -69,6 +69,8 @@ export const signals: Cases = (test, api) => {
     const [one, two] = [await guest.start(sleeper), await guest.start(sleeper)]
     t.equal((await guest.kill('SIGTERM', one)).status, 204)
     await isLeft(guest, init, two)
+    // Until it is reaped it takes signals.
+    await until('it is reaped', async () => (await guest.kill('SIGTERM', one)).status !== 204)
     isProblem(t, await guest.kill('SIGTERM', one), 404, { errno: 'ESRCH' }, 'it is gone')
   })
 
