@@ -51,32 +51,33 @@ export class Chain {
 
   /**
    * Takes the chain up where it ended.
-   * @returns what a crash has left to be said in it
+   * @returns what is to be said of it before all else, that lines are lost, and after what is owed already
    * @throws Error or CallError when the file cannot be opened, or another daemon writes it
    */
-  open(): Line[] {
-    if (this.#file) return []
+  open(): { lost: Line[]; interrupted: Line[] } {
     const pending = (this.#pending = new Pending(join(dirname(this.path), `.${basename(this.path)}.pending`)))
     try {
       this.#file = this.#openFile()
     } catch (error) {
       pending.close()
+      this.#pending = undefined
       throw error
     }
-    const owed: Line[] = []
+    const lost: Line[] = []
+    const interrupted: Line[] = []
     const last = this.#adopt()
-    this.#head = this.#resume(pending.head ?? START, last?.head, owed)
+    this.#head = this.#resume(pending.head ?? START, last?.head, lost)
     for (const { slot, intent } of pending.left) {
       // Killed after the line and before the end of the slot.
       const isWritten = last?.record.request_id === intent.request_id && last.record.begun === intent.begun
       if (isWritten) pending.end(slot)
-      else owed.push({ record: { event: 'interrupted', ...intent }, slot })
+      else interrupted.push({ record: { event: 'interrupted', ...intent }, slot })
     }
-    return owed
+    return { lost, interrupted }
   }
 
   /** Where the chain goes on, by what was noted beside the log and what is in it. */
-  #resume(noted: Head, last: Head | undefined, owed: Line[]): Head {
+  #resume(noted: Head, last: Head | undefined, lost: Line[]): Head {
     // An empty file follows one that was rotated away.
     if (!last || (last.seq === noted.seq && last.sha256 === noted.sha256)) return noted
     if (last.seq > noted.seq) return last
@@ -87,7 +88,7 @@ export class Chain {
         : 'the last line of the audit log is not the one that was written'
     )
     if (lines === 0) return noted
-    owed.push({ record: { event: 'lost', lines } }) // it is what has that number
+    lost.push({ record: { event: 'lost', lines } }) // it is what has that number
     return { seq: noted.seq, sha256: last.sha256 }
   }
 
@@ -96,9 +97,9 @@ export class Chain {
     this.#whole().file.reserve(this.#promised + room)
   }
 
-  /** Notes what is about to be done, and keeps that room for its line. @returns the slot of the note */
+  /** After reserve(), which looks at the file. Notes what is about to be done, and keeps that room for its line. @returns the slot of the note */
   begin(intent: Intent, room: number): number | undefined {
-    const slot = this.#whole().pending.begin(intent)
+    const slot = this.#opened().pending.begin(intent)
     this.#promised += room
     return slot
   }
@@ -126,14 +127,15 @@ export class Chain {
     this.#advance(head, pending, lines)
   }
 
-  /** What a crash has left after the last whole line becomes a line of its own. */
+  /** After reserve(), which looks at the file. What a crash has left after the last whole line becomes a line of its own. */
   closeTorn(): void {
-    if (this.#torn === undefined) return
-    const { file, pending } = this.#whole()
-    const bytes = file.size - this.#torn
-    const base64 = file.read(this.#torn, Math.min(bytes, TORN_KEPT)).toString('base64')
+    const start = this.#torn
+    if (start === undefined) return
+    const { file, pending } = this.#opened()
+    const bytes = file.size - start
+    const base64 = file.read(start, Math.min(bytes, TORN_KEPT)).toString('base64')
     const { line, head } = seal({ event: 'torn', bytes, base64 }, this.#head)
-    file.replace(this.#torn, line)
+    file.replace(start, line)
     this.#torn = undefined
     this.#advance(head, pending, [])
   }
@@ -184,10 +186,15 @@ export class Chain {
     return undefined
   }
 
-  /** What was removed or truncated behind our back is made again; the numbers go on, so the verifier sees it. */
-  #whole(): { file: LogFile; pending: Pending } {
+  #opened(): { file: LogFile; pending: Pending } {
     const [file, pending] = [this.#file, this.#pending]
     if (!file || !pending) throw new Error('the audit log is closed')
+    return { file, pending }
+  }
+
+  /** What was removed or truncated behind our back is made again; the numbers go on, so the verifier sees it. */
+  #whole(): { file: LogFile; pending: Pending } {
+    const { file, pending } = this.#opened()
     if (file.isWhole()) return { file, pending }
     this.onError(`the audit log ${this.path} was removed or truncated; a new one is begun`)
     const fresh = this.#openFile()

@@ -61,7 +61,9 @@ export class AuditLog {
    * @throws Error or CallError when the file cannot be opened, or another daemon writes it
    */
   open(): void {
-    this.#owed.unshift(...this.#chain.open())
+    if (this.#chain.isOpen) return
+    const { lost, interrupted } = this.#chain.open()
+    this.#owed = [...lost, ...this.#owed, ...interrupted]
     this.#try(() => {
       this.#flush()
     }, 0)
