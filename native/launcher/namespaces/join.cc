@@ -15,11 +15,9 @@
 #include "../children/oom.h"
 #include "../children/start.h"
 #include "../log/log.h"
-#include "../process/account.h"
+#include "../process/become_guest.h"
 #include "../process/command.h"
 #include "../process/descriptors.h"
-#include "../process/privileges.h"
-#include "../process/seccomp.h"
 #include "../process/status_pipe.h"
 #include "attributes.h"
 
@@ -45,13 +43,7 @@ struct Joining {
   use_as_stdio(pipes);
   Spec own = spec;
   AccountRoom room;
-  Failed failed = find_account(&own, &room);
-  if (failed.code) fail_child(pipe_fd, failed);
-  give_stdio(own.uid, own.gid);
-  if (spec.ignore_nice) failed = ignore_negative_nice(spec.bcaps & cap_sys_nice);
-  if (!failed.code) failed = refuse_guests_calls(spec.bcaps & cap_sys_admin);
-  if (!failed.code) failed = drop_privileges(own);
-  if (failed.code) fail_child(pipe_fd, failed);
+  if (Failed failed = become_guest(&own, &room); failed.code) fail_child(pipe_fd, failed);
   // The child must not be able to change what it is said to be: the page stays with this process and its parent.
   if (madvise(made, sizeof *made, MADV_DONTFORK) < 0) fail_child(pipe_fd, errno, "madvise", "");
   // Whoever traces the child may keep it from its own setsid(2); the launcher's process group it must not be in, for

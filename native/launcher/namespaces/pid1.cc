@@ -6,11 +6,9 @@
 #include <cstring>
 
 #include "../mounts/proc.h"
-#include "../process/account.h"
+#include "../process/become_guest.h"
 #include "../process/command.h"
 #include "../process/descriptors.h"
-#include "../process/privileges.h"
-#include "../process/seccomp.h"
 #include "../process/status_pipe.h"
 #include "../protocol/failure.h"
 #include "own_spaces.h"
@@ -37,13 +35,7 @@ void run_pid1(void* argument) {
   set_names(spec, pipe_fd);
   Spec own = spec;
   AccountRoom room;
-  Failed failed = find_account(&own, &room);
-  if (failed.code) fail_child(pipe_fd, failed);
-  give_stdio(own.uid, own.gid);
-  if (spec.ignore_nice) failed = ignore_negative_nice(spec.bcaps & cap_sys_nice);
-  if (!failed.code) failed = refuse_guests_calls(spec.bcaps & cap_sys_admin);
-  if (!failed.code) failed = drop_privileges(own);
-  if (failed.code) fail_child(pipe_fd, failed);
+  if (Failed failed = become_guest(&own, &room); failed.code) fail_child(pipe_fd, failed);
   if (spec.mode == Mode::reaper) run_reaper(orders, pipe_fd);
   restore_signals();
   tell_ready(pipe_fd);

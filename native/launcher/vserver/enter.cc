@@ -26,10 +26,6 @@ namespace {
 
 constexpr uint64_t info_private = 0x8;  // VXF_INFO_PRIVATE
 
-[[noreturn]] void fail(int pipe_fd, const Failed& failed) {
-  fail_child(pipe_fd, failed.code, failed.call, failed.detail);
-}
-
 Failed as_failed(const Result& result) { return {result.code, result.call, ""}; }
 
 // The launcher's /dev/null is the host's, whose mode a guest could change. The guest's own may be anything by now.
@@ -62,12 +58,12 @@ Failed refuse_where_possible(uint32_t xid) {
   setsid();
   Failed failed = as_failed(vserver::enter_space(spec.xid, spec.spaces));
   if (!failed.code) failed = use_null_as_stdio();
-  if (failed.code) fail(pipe_fd, failed);
+  if (failed.code) fail_child(pipe_fd, failed);
   use_as_stdio(pipes);
   Spec own = spec;
   AccountRoom room;
   failed = find_account(&own, &room);
-  if (failed.code) fail(pipe_fd, failed);
+  if (failed.code) fail_child(pipe_fd, failed);
   give_stdio(own.uid, own.gid);
   // STATE_* bits never come back, so what can be known of the exec before is known before.
   failed = take_user_for_now(own);
@@ -80,10 +76,10 @@ Failed refuse_where_possible(uint32_t xid) {
     failed = as_failed(vserver::set_cflags(spec.xid, {closed, spec.clears | closed}));
   }
   if (!failed.code) failed = drop_powers(own);
-  if (failed.code) fail(pipe_fd, failed);
+  if (failed.code) fail_child(pipe_fd, failed);
   restore_signals();
   tell_ready(pipe_fd);
-  fail(pipe_fd, start_command(own));
+  fail_child(pipe_fd, start_command(own));
 }
 
 // A descriptor that polls readable when the only child has ended, without pidfds. Returns -1 with errno.
