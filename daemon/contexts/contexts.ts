@@ -18,7 +18,7 @@ import { Locks } from './locks.js'
 import { processExit, ProcessReports, type ProcessReport } from './process-reports.js'
 import { Processes } from './processes.js'
 import type { WordKind } from './words.js'
-import { notNew, writesOf, type Applied, type Write } from './write.js'
+import { notNew, type Applied, type Write } from './write.js'
 
 export class Contexts {
   readonly #locks = new Locks()
@@ -111,8 +111,8 @@ export class Contexts {
     return this.#processes.get(xid, pid, access)
   }
 
-  async kill(xid: number, pid: number, signal: number, write: Write): Promise<void> {
-    await writesOf(this.driver, write).vx_kill(xid, pid, signal)
+  kill(xid: number, pid: number, signal: number, write: Write): Promise<void> {
+    return this.#processes.kill(xid, pid, signal, write)
   }
 
   /** Waits for the context's death; a dead one's report is kept for a while, for those who might read it. */

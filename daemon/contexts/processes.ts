@@ -23,7 +23,6 @@ function noneWhenGone(error: unknown): [] {
 export class Processes {
   readonly #driver: Driver
   readonly #creation: Creation
-
   readonly #reports: ProcessReports
 
   constructor(driver: Driver, creation: Creation, reports: ProcessReports) {

@@ -21,7 +21,9 @@ export class CallError extends Error {
 }
 
 /** Words for an errno's name, as strerror(3) has them. */
-const meanings = new Map([...getSystemErrorMap().values()].map(([code, meaning]) => [code, meaning]))
+const meanings = new Map(getSystemErrorMap().values())
+
+export const meaningOf = (code: string): string | undefined => meanings.get(code)
 
 /** Why something failed, for people: what it is about first, the call and its errno last. */
 export function reasonOf(error: unknown): string {
@@ -33,7 +35,7 @@ export function reasonOf(error: unknown): string {
   }
   const { code, call, detail } = error
   const isBarePath = /^\/\S*$/.test(detail)
-  const meaning = meanings.get(code) ?? 'failed'
+  const meaning = meaningOf(code) ?? 'failed'
   return `${detail === '' ? meaning : isBarePath ? `${detail}: ${meaning}` : detail} (${call}: ${code})`
 }
 

@@ -1,9 +1,5 @@
 /** What is said of a call that failed: what was tried, why it failed, what can be done. */
-import { getSystemErrorMap } from 'node:util'
-import type { CallError } from '../drivers/errors.js'
-
-/** As libuv words them, by the errno's name. */
-const meanings = new Map(getSystemErrorMap().values())
+import { meaningOf, type CallError } from '../drivers/errors.js'
 
 /** By the status that is answered. */
 const advice = new Map([
@@ -22,5 +18,5 @@ const isBare = (detail: string) => !/\s/.test(detail) || (detail.startsWith('/')
 export function sentenceOf({ code, call, detail }: CallError, status: number): string {
   if (!isBare(detail)) return detail
   const what = detail === '' ? call : `${call} of ${detail}`
-  return `${what} failed: ${meanings.get(code) ?? code}; ${advice.get(status) ?? "the daemon's log says more"}`
+  return `${what} failed: ${meaningOf(code) ?? code}; ${advice.get(status) ?? "the daemon's log says more"}`
 }

@@ -22,6 +22,10 @@ export const openEnum = (schema: TSchema & { $id?: string }, options: object = {
     ...options
   })
 
+/** A name of a registered enum, or null; in the document any other text too. */
+export const orNull = (schema: TSchema & { $id?: string }, description: string) =>
+  Type.Unsafe<string | null>({ anyOf: [openEnum(schema), { type: 'null' }], description })
+
 /** A good answer: JSON of this schema, and headers that come with it. */
 export const answer = <T extends TSchema>(schema: T, description: string, headers: Record<string, TSchema> = {}) => ({
   description,

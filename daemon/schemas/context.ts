@@ -6,6 +6,7 @@ import {
   irreversible,
   nullable,
   Nanoseconds,
+  orNull,
   ref,
   Seconds,
   strict,
@@ -14,7 +15,7 @@ import {
   XID
 } from './common.js'
 import { Limits, LimitsInput } from './limits.js'
-import { Command, orNull } from './process.js'
+import { Command } from './process.js'
 import { Uname, UnameInput } from './uname.js'
 import { RebootCommand, SignalName } from './names.js'
 import { words } from './word.js'

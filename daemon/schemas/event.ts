@@ -4,7 +4,7 @@ import type { UnameField } from '../vocabulary/uname.js'
 import type { WordView } from '../vocabulary/word.js'
 import { enumOf, nullable, ref, strict, Timestamp, XID } from './common.js'
 import { ExitReport } from './context.js'
-import { words } from './word.js'
+import { Word } from './word.js'
 
 export const eventTypes = [
   'created',
@@ -101,7 +101,7 @@ const kinds: Record<EventType, TSchema> = {
   changed: event('changed', 'A word, name or limit was changed after the creation.', {
     what: Type.String({ description: 'flags, bcaps, ccaps, uname.FIELD or limits.NAME.' }),
     value: Type.Unsafe<WordView | string | number | null>({
-      anyOf: [ref(words.flags.Shown), { type: 'string' }, { type: 'integer' }, { type: 'null' }],
+      anyOf: [ref(Word), { type: 'string' }, { type: 'integer' }, { type: 'null' }],
       description: 'What it is now.'
     })
   }),

@@ -39,7 +39,7 @@ import {
   User
 } from './process.js'
 import { ChangedUname, ChangedUnameField, Uname, UnameFieldReply, UnameInput, UnamePatch, UnameValue } from './uname.js'
-import { words } from './word.js'
+import { Word, words } from './word.js'
 
 export const components: TSchema[] = [
   ProblemType,
@@ -53,7 +53,7 @@ export const components: TSchema[] = [
   LimitFieldName,
   RebootCommand,
   Change,
-  words.flags.Shown,
+  Word,
   ...Object.values(words).flatMap(({ Word, Changed, Replace, Change }) => [Word, Changed, Replace, Change]),
   Uname,
   UnameInput,

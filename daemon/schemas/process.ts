@@ -1,6 +1,6 @@
-import Type, { type Static, type TSchema } from 'typebox'
+import Type, { type Static } from 'typebox'
 import { rlimitNames, type RlimitName } from '../vocabulary/rlimits.js'
-import { AbsolutePath, nullable, openEnum, ref, Seconds, strict, Text, Timestamp, XID } from './common.js'
+import { AbsolutePath, nullable, openEnum, orNull, ref, Seconds, strict, Text, Timestamp, XID } from './common.js'
 import { MigrateName, SignalName } from './names.js'
 
 const Id = Type.Integer({ minimum: 0, maximum: 4_294_967_294 })
@@ -65,10 +65,6 @@ export const Command = strict(command, { $id: 'Command', description: 'A command
 export type Command = Static<typeof Command>
 
 export const CAPTURE_LIMIT = 1_048_576
-
-/** A name of a registered enum, or null; in the document any other text too. */
-export const orNull = (schema: TSchema & { $id?: string }, description: string) =>
-  Type.Unsafe<string | null>({ anyOf: [openEnum(schema), { type: 'null' }], description })
 
 export const ProcessRequest = strict(
   {

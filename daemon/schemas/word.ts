@@ -103,7 +103,7 @@ const flagWords = schemasOf({
 })
 
 /** A word of any kind. */
-const Shown = strict(
+export const Word = strict(
   {
     value: Type.String({ description: 'The whole word, 16 hexadecimal digits.' }),
     names: Type.Array(Type.String(), { description: 'Names of the set bits, in bit order.' }),
@@ -116,7 +116,6 @@ const Shown = strict(
 export const words = {
   flags: {
     ...flagWords,
-    Shown,
     Word: strict({ ...flagWords.Word.properties, mask }, { $id: 'FlagsWord', description: 'Flags of a context.' }),
     Changed: strict(
       { ...flagWords.Word.properties, mask, changed, warnings },
