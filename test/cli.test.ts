@@ -1,23 +1,15 @@
 /** The command: help, usage errors, settings and where they come from. */
 import { execFile, spawn } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { version } from '../daemon/package.js'
 import { asUser, contextd, curl, end, run, serving } from './support/command.js'
 import { mainPath } from './support/daemon.js'
+import { folder } from './support/folder.js'
 import { matches } from './support/matches.js'
 import { until } from './support/poll.js'
 import { needsRoot } from './support/proc.js'
-
-function folder(t: Test): string {
-  const path = mkdtempSync(join(tmpdir(), 'contextd-test-'))
-  t.teardown(() => {
-    rmSync(path, { recursive: true, force: true })
-  })
-  return path
-}
 
 /** The test's own environment without settings of the daemon. */
 const bare = (more: NodeJS.ProcessEnv = {}) =>

@@ -46,9 +46,19 @@ async function startIn(t: Test, cgroup: string, args: string[] = []): Promise<St
   const directory = mkdtempSync(join(tmpdir(), 'contextd-test-'))
   const socket = join(directory, 'contextd.sock')
   const serve = ['serve', '--driver', 'namespaces', '--socket', socket, '--audit-log', join(directory, 'audit.log')]
+  const logs = ['--log-dir', join(directory, 'log')]
   const daemon = spawn(
     '/bin/sh',
-    ['-c', 'echo $$ >"$0" && exec "$@"', join(cgroup, 'cgroup.procs'), process.execPath, mainPath, ...serve, ...args],
+    [
+      '-c',
+      'echo $$ >"$0" && exec "$@"',
+      join(cgroup, 'cgroup.procs'),
+      process.execPath,
+      mainPath,
+      ...serve,
+      ...logs,
+      ...args
+    ],
     { stdio: ['ignore', 'ignore', 'inherit'] }
   ) as Started['daemon']
   const stop = async (signal: NodeJS.Signals) => {

@@ -1,11 +1,11 @@
 /** What becomes of the socket's file while its daemon lives, and of a start that is refused. */
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
-import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { contextd } from '../support/command.js'
 import { TestDaemon } from '../support/daemon.js'
+import { folder } from '../support/folder.js'
 import { expect } from '../support/guest.js'
 import { until } from '../support/poll.js'
 
@@ -13,14 +13,6 @@ async function started(t: Test): Promise<TestDaemon> {
   const daemon = await TestDaemon.start('memory')
   t.teardown(() => daemon.cleanUp())
   return daemon
-}
-
-function folder(t: Test): string {
-  const path = mkdtempSync(join(tmpdir(), 'contextd-test-'))
-  t.teardown(() => {
-    rmSync(path, { recursive: true, force: true })
-  })
-  return path
 }
 
 /** Over a connection of its own, for what is connected already stays so. */

@@ -1,12 +1,12 @@
 /** The socket's file, who may use it, and how it ends. */
 import { once } from 'node:events'
-import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { asUser, contextd, curl, curlAll, serving } from '../support/command.js'
 import { TestDaemon, type StartOptions } from '../support/daemon.js'
+import { folder } from '../support/folder.js'
 import { guestOf } from '../support/guest.js'
 import { matches } from '../support/matches.js'
 import { until } from '../support/poll.js'
@@ -19,14 +19,6 @@ async function started(t: Test, driver = 'memory', options?: StartOptions): Prom
   const daemon = await TestDaemon.start(driver, options)
   t.teardown(() => daemon.cleanUp())
   return daemon
-}
-
-function folder(t: Test): string {
-  const path = mkdtempSync(join(tmpdir(), 'contextd-test-'))
-  t.teardown(() => {
-    rmSync(path, { recursive: true, force: true })
-  })
-  return path
 }
 
 const argsFor = (socket: string) => [

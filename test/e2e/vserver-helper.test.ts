@@ -1,11 +1,12 @@
 /** reboot(2) in a guest, and the program that the kernel runs for it. */
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { constants, tmpdir } from 'node:os'
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import type { HelperRecord } from '../../daemon/audit/record.js'
 import { contextd } from '../support/command.js'
 import { TestDaemon } from '../support/daemon.js'
+import { folder } from '../support/folder.js'
 import { guestOf } from '../support/guest.js'
 import { until } from '../support/poll.js'
 import { needsRoot } from '../support/proc.js'
@@ -18,14 +19,6 @@ const rebooting = (cmd: number) => ({ argv: ['perl', '-e', `${reboot(cmd)}; slee
 
 const helperRecords = (daemon: TestDaemon) =>
   (daemon.audit() as HelperRecord[]).filter(({ event }) => (event as string | undefined) === 'helper')
-
-function folder(t: Test): string {
-  const path = mkdtempSync(join(tmpdir(), 'contextd-test-'))
-  t.teardown(() => {
-    rmSync(path, { recursive: true, force: true })
-  })
-  return path
-}
 
 void t.test('with the helper a guest ends by reboot(2), and all hear how', needsRoot(), async (t) => {
   const daemon = await TestDaemon.start('vserver', { emulator: [], vshelper: true })

@@ -1,21 +1,12 @@
 /** What a service manager passes and hears, without one: sockets of the test's own in its place. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { curl, end, run } from '../support/command.js'
 import { mainPath } from '../support/daemon.js'
+import { folder } from '../support/folder.js'
 import { until } from '../support/poll.js'
-
-function folder(t: Test): string {
-  const path = mkdtempSync(join(tmpdir(), 'contextd-test-'))
-  t.teardown(() => {
-    rmSync(path, { recursive: true, force: true })
-  })
-  return path
-}
 
 /** Prints each datagram that comes to a Unix socket, then a line with a dot. */
 const listener = `use Socket; $| = 1;

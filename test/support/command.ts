@@ -1,6 +1,9 @@
 /** Commands run to their end: the built contextd, curl, and whatever else a test calls. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { mainPath } from './daemon.js'
 
 export interface Finished {
@@ -29,13 +32,35 @@ export function run(file: string, args: string[], options: RunOptions = {}): Pro
   })
 }
 
+/**
+ * Guests' logs of a daemon's own, where a test does not say: the default directory is one for all daemons of the machine,
+ * and of two that start at a time one is refused.
+ */
+function withOwnLogs(options: RunOptions = {}): RunOptions {
+  return { ...options, env: { CONTEXTD_LOG_DIR: join(logs(), String(++daemons)), ...(options.env ?? process.env) } }
+}
+
+let daemons = 0
+let made: string | undefined
+
+/** Gone with this process. */
+function logs(): string {
+  if (made !== undefined) return made
+  const directory = (made = mkdtempSync(join(tmpdir(), 'contextd-test-logs-')))
+  process.once('exit', () => {
+    rmSync(directory, { recursive: true, force: true })
+  })
+  return directory
+}
+
 /** `contextd ARGS`; for those that end by themselves. */
-export const contextd = (args: string[], options?: RunOptions) => run(process.execPath, [mainPath, ...args], options)
+export const contextd = (args: string[], options?: RunOptions) =>
+  run(process.execPath, [mainPath, ...args], withOwnLogs(options))
 
 /** `contextd serve ARGS`, left running; whoever calls ends it. */
 export function serving(args: string[], options: RunOptions = {}): ChildProcess & { output: () => string } {
   const child = spawn(process.execPath, [mainPath, 'serve', ...args], {
-    ...options,
+    ...withOwnLogs(options),
     stdio: ['ignore', 'ignore', 'pipe']
   })
   let text = ''

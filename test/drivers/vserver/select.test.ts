@@ -18,7 +18,7 @@ t.teardown(() => {
 })
 const args = (driver: string) => [
   ...['serve', '--driver', driver, '--socket', join(directory, 's'), '--audit-log', join(directory, 'a')],
-  ...['--state-dir', join(directory, 'state')]
+  ...['--state-dir', join(directory, 'state'), '--log-dir', join(directory, 'log')]
 ]
 
 const ordinary = { skip: hasVserver() ? 'this is no ordinary kernel' : false }
