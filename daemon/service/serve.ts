@@ -18,7 +18,7 @@ import { ServiceManager } from './notify.js'
 import { fdOf, identifyBy } from './peer.js'
 import { Policies } from './policies.js'
 import { Reloads } from './reload.js'
-import { DEFAULT_MODE, keepSocket, listenOn, type SocketFile } from './socket.js'
+import { DEFAULT_MODE, keepSocket, type KeptSocket, listenOn, type SocketFile } from './socket.js'
 import { keepWatchdog } from './watchdog.js'
 
 /** What takes longer to end is cut off. */
@@ -81,7 +81,7 @@ export async function serve(config: Config): Promise<void> {
   process.on('SIGHUP', () => void manager.reloading(() => reloads.run()))
   await app.ready()
   const listeners = new Listeners(app)
-  const releases: (() => void)[] = []
+  const kept: KeptSocket[] = []
   try {
     if (activated.length > 0) audit.open()
     for (const { fd, path } of activated) await listeners.open({ fd }, policies.noteOf(path))
@@ -96,11 +96,12 @@ export async function serve(config: Config): Promise<void> {
         const told = (message: string, error?: unknown) => {
           app.log.warn({ err: error }, message)
         }
-        releases.push(keepSocket(file, release, listen, told))
+        kept.push(keepSocket(file, release, listen, told))
       }
   } catch (error) {
+    await Promise.all(kept.map(({ leave }) => leave()))
     await listeners.close() // with the sockets' files that were made
-    for (const release of releases) release()
+    for (const { release } of kept) release()
     throw error
   }
   app.log.info({ sockets: activated.length > 0 ? activated : files.map(({ path }) => ({ path })) }, 'listening')
@@ -125,6 +126,7 @@ export async function serve(config: Config): Promise<void> {
     app.log.warn({ connections: listeners.cut() }, `cut off after ${STOP_TIMEOUT_MS / 1000} s`)
     setTimeout(() => process.exit(1), CUT_TIMEOUT_MS).unref()
   }, STOP_TIMEOUT_MS)
+  await Promise.all(kept.map(({ leave }) => leave()))
   const closed = listeners.close() // before the application, which answers what is under way
   await app.close()
   await closed
@@ -132,7 +134,7 @@ export async function serve(config: Config): Promise<void> {
   await driver.close()
   logs.close()
   await audit.close()
-  for (const release of releases) release()
+  for (const { release } of kept) release()
 }
 
 /** The group contextd has the socket where there is such a group, unless another one is asked for. */

@@ -91,24 +91,29 @@ export async function listenOn({ path, mode, gid }: SocketFile, listen: () => Pr
 /** Between two looks at the socket's file. */
 const LOOK_MS = 1000
 
+export interface KeptSocket {
+  /** Looks no more; resolves when no look is under way. Before the socket is closed, for that removes its file, too. */
+  leave: () => Promise<void>
+  /** When the daemon has closed the socket. */
+  release: () => void
+}
+
 /**
  * Looks after the file of a socket that is served. When somebody has removed it, nobody can connect any more, and no
  * daemon would notice: then it is made again, and what is connected goes on.
  * @param release what listenOn() has returned
  * @param told why that fails, once
- * @returns what to call when the daemon has closed the socket
  */
 export function keepSocket(
   file: SocketFile,
   release: () => void,
   listen: () => Promise<unknown>,
   told: (message: string, error?: unknown) => void
-): () => void {
-  let isBusy = false
+): KeptSocket {
+  let looking: Promise<void> | undefined
   let hasTold = false
   const look = async () => {
-    if (isBusy || lstatSync(file.path, { throwIfNoEntry: false })) return
-    isBusy = true
+    if (lstatSync(file.path, { throwIfNoEntry: false })) return
     try {
       release()
       release = () => undefined
@@ -118,13 +123,18 @@ export function keepSocket(
     } catch (error) {
       if (!hasTold) told(`the socket ${file.path} was removed and cannot be made again`, error)
       hasTold = true
-    } finally {
-      isBusy = false
     }
   }
-  const timer = setInterval(() => void look(), LOOK_MS).unref()
-  return () => {
-    clearInterval(timer)
-    release()
+  const timer = setInterval(() => {
+    looking ??= look().finally(() => (looking = undefined))
+  }, LOOK_MS).unref()
+  return {
+    leave: async () => {
+      clearInterval(timer)
+      await looking
+    },
+    release: () => {
+      release()
+    }
   }
 }

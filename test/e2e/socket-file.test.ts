@@ -2,11 +2,12 @@
 import { existsSync, readdirSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { contextd } from '../support/command.js'
 import { TestDaemon } from '../support/daemon.js'
 import { folder } from '../support/folder.js'
-import { expect } from '../support/guest.js'
+import { expect, Guest } from '../support/guest.js'
 import { until } from '../support/poll.js'
 
 async function started(t: Test): Promise<TestDaemon> {
@@ -43,6 +44,18 @@ void t.test('a socket that is removed is made again, and what is connected goes 
   t.match(other, { code: 1, stderr: /another contextd serves/ })
   t.equal(await daemon.stop(), 0)
   t.notOk(existsSync(daemon.socket), 'its end takes it along')
+})
+
+void t.test('a stop that takes longer than a look for the file ends all the same, and takes it along', async (t) => {
+  const daemon = await started(t)
+  expect(201, await daemon.post('/contexts', { xid: 100, init: { argv: ['sleep', '1000'] } }))
+  // A signal that ends nobody, and a grace of three looks.
+  const deletion = daemon.delete('/contexts/100?signal=SIGCONT&grace=3')
+  await until('it is under way', async () => (await new Guest(daemon, 100).context()).state === 'stopping')
+  const stopped = await Promise.race([daemon.stop(), sleep(60_000, 'it hangs', { ref: false })])
+  t.equal(stopped, 0)
+  t.equal((await deletion).status, 204, 'what was under way is answered')
+  t.notOk(existsSync(daemon.socket))
 })
 
 void t.test('so is its directory', async (t) => {
